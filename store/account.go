@@ -1,0 +1,101 @@
+package store
+
+// AccountKind says whether an account is a person or a technical user.
+type AccountKind string
+
+// The kinds of accounts.
+const (
+	AccountUser    AccountKind = "user"
+	AccountService AccountKind = "service"
+)
+
+// AccountStatus is the state of an account.
+type AccountStatus string
+
+// The statuses of an account.
+const (
+	AccountInvited     AccountStatus = "invited"
+	AccountActive      AccountStatus = "active"
+	AccountDeactivated AccountStatus = "deactivated"
+	AccountDeleted     AccountStatus = "deleted" // kept for its name in the audit
+)
+
+// Account is who acts: a person or a technical user.
+type Account struct {
+	ID           AccountID     `json:"_id"`
+	Revision     int64         `json:"revision"`
+	Generation   int64         `json:"generation"`
+	AccountKind  AccountKind   `json:"kind"`
+	Name         string        `json:"name"` // a slug, unique in the installation, immutable
+	DisplayName  string        `json:"display_name,omitempty"`
+	Email        string        `json:"email,omitempty"`
+	Status       AccountStatus `json:"status"`
+	Licence      RoleID        `json:"licence,omitempty"` // a shared role: the ceiling; empty is none
+	Teams        []TeamID      `json:"teams,omitempty"`
+	PasswordHash string        `json:"password_hash,omitempty"` // argon2id, of a person
+	MustChange   bool          `json:"must_change,omitempty"`   // the password was set by someone else
+	Warning      string        `json:"warning,omitempty"`
+	CreatedAt    Time          `json:"created_at"`
+	CreatedBy    AccountID     `json:"created_by,omitempty"`
+	DeletedAt    Time          `json:"deleted_at,omitempty"`
+}
+
+// Kind is KindAccount.
+func (a *Account) Kind() Kind { return KindAccount }
+
+// Key is the account's id.
+func (a *Account) Key() string { return string(a.ID) }
+
+// Rev is the account's revision.
+func (a *Account) Rev() int64 { return a.Revision }
+
+// WithRev returns a copy at another revision.
+func (a *Account) WithRev(rev int64) Record {
+	copied := *a
+	copied.Revision = rev
+	return &copied
+}
+
+// Holder is an account with the grants it holds itself: what a decision needs
+// to know of it. The grants of its teams are kept with the roles.
+type Holder struct {
+	Account *Account
+	Grants  []*Grant
+}
+
+// AccountQuery asks for accounts. The zero value is all but the deleted ones,
+// by name.
+type AccountQuery struct {
+	AccountKind AccountKind
+	Status      AccountStatus
+	Team        TeamID
+	Licence     RoleID
+	Search      string // part of the name, display name, mail address or id, in any case
+	After       string // the name of the last row of the page before
+	Limit       int    // 0 is 50
+}
+
+// Team is a set of accounts; an account names its teams.
+type Team struct {
+	ID          TeamID `json:"_id"`
+	Revision    int64  `json:"revision"`
+	Name        string `json:"name"` // a slug, unique in the installation, immutable
+	Description string `json:"description,omitempty"`
+	CreatedAt   Time   `json:"created_at"`
+}
+
+// Kind is KindTeam.
+func (t *Team) Kind() Kind { return KindTeam }
+
+// Key is the team's id.
+func (t *Team) Key() string { return string(t.ID) }
+
+// Rev is the team's revision.
+func (t *Team) Rev() int64 { return t.Revision }
+
+// WithRev returns a copy at another revision.
+func (t *Team) WithRev(rev int64) Record {
+	copied := *t
+	copied.Revision = rev
+	return &copied
+}

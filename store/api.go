@@ -1,0 +1,77 @@
+package store
+
+// PosternAPI is the name of Postern's own API.
+const PosternAPI = "postern"
+
+// TokenFormat is how an API's access tokens are written.
+type TokenFormat string
+
+// The token formats. Empty takes the installation's default.
+const (
+	FormatJWT    TokenFormat = "jwt"    // RFC 9068
+	FormatOpaque TokenFormat = "opaque" // sealed, to be introspected (RFC 7662)
+)
+
+// API is a resource server: what tokens are for, and what rules are about.
+type API struct {
+	ID          APIID       `json:"_id"`
+	Revision    int64       `json:"revision"`
+	Name        string      `json:"name"` // a slug, unique in the installation, immutable
+	Description string      `json:"description,omitempty"`
+	Workspace   WorkspaceID `json:"workspace"` // its owner
+	SharedWith  []Share     `json:"shared_with,omitempty"`
+	Audience    string      `json:"audience"`        // unique (RFC 8707 resource)
+	Hosts       []string    `json:"hosts,omitempty"` // lower case, no port; empty is any
+	Endpoints   []Endpoint  `json:"endpoints,omitempty"`
+	Public      []Endpoint  `json:"public,omitempty"` // allowed before any token is read
+
+	Format        TokenFormat `json:"format,omitempty"`
+	Algorithm     string      `json:"algorithm,omitempty"`  // ES256, EdDSA, RS256
+	TokenType     string      `json:"token_type,omitempty"` // the JWT's typ; empty is at+jwt
+	AccessTTL     int64       `json:"access_ttl,omitempty"` // seconds; 0 takes the installation's
+	Introspectors []ClientID  `json:"introspectors,omitempty"`
+	WorkspaceFrom string      `json:"workspace_from,omitempty"` // "" or "fixed": its owner; "param:<name>": a parameter of the endpoint
+	MaxStaleness  int64       `json:"max_staleness,omitempty"`  // seconds, where it wants less than the installation
+
+	// What its upstream is known to treat as an ordinary part of a path.
+	Semicolon    bool `json:"semicolon,omitempty"`
+	EncodedSlash bool `json:"encoded_slash,omitempty"`
+	DoubleSlash  bool `json:"double_slash,omitempty"`
+	NonASCII     bool `json:"non_ascii,omitempty"`
+	FoldCase     bool `json:"fold_case,omitempty"` // rules and calls are lower-cased
+
+	Warning   string `json:"warning,omitempty"`
+	CreatedAt Time   `json:"created_at"`
+}
+
+// Share lets another workspace use an API, wholly or the endpoints with any of
+// these tags.
+type Share struct {
+	Workspace WorkspaceID `json:"workspace"`
+	Tags      []string    `json:"tags,omitempty"`
+}
+
+// Endpoint is one entry of an API's catalogue.
+type Endpoint struct {
+	Methods string   `json:"methods"` // "GET HEAD", or *
+	Path    string   `json:"path"`    // a pattern, as in rules
+	Summary string   `json:"summary,omitempty"`
+	Tags    []string `json:"tags,omitempty"`
+	GraphQL bool     `json:"graphql,omitempty"`
+}
+
+// Kind is KindAPI.
+func (a *API) Kind() Kind { return KindAPI }
+
+// Key is the API's id.
+func (a *API) Key() string { return string(a.ID) }
+
+// Rev is the API's revision.
+func (a *API) Rev() int64 { return a.Revision }
+
+// WithRev returns a copy at another revision.
+func (a *API) WithRev(rev int64) Record {
+	copied := *a
+	copied.Revision = rev
+	return &copied
+}

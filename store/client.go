@@ -1,0 +1,151 @@
+package store
+
+// ClientKind says whose credential a client is.
+type ClientKind string
+
+// The kinds of clients.
+const (
+	ClientService  ClientKind = "service"  // of a technical user
+	ClientPersonal ClientKind = "personal" // of a person
+)
+
+// ClientStatus is the stored part of a client's state; that it expired is
+// computed (State).
+type ClientStatus string
+
+// The stored statuses, and the computed one.
+const (
+	ClientPending ClientStatus = "pending" // made, its secret not yet confirmed as saved
+	ClientActive  ClientStatus = "active"
+	ClientRevoked ClientStatus = "revoked"
+	ClientDeleted ClientStatus = "deleted" // a tombstone: the id is never used again
+	ClientExpired ClientStatus = "expired" // only ever computed
+)
+
+// ReasonLeaked is the reason for revoking that forbids a restore.
+const ReasonLeaked = "leaked"
+
+// Client is one managed credential: an OAuth2 client (RFC 6749 section 2), an
+// integration or service token, or a personal access token. It acts as one
+// account for ever.
+type Client struct {
+	ID          ClientID   `json:"_id"`
+	Revision    int64      `json:"revision"`
+	Generation  int64      `json:"generation"` // raised by revoke and delete; tokens of another one are dead
+	ClientKind  ClientKind `json:"kind"`
+	Name        string     `json:"name"`          // free text
+	ClientKey   string     `json:"key,omitempty"` // optional; unique in its workspace
+	Description string     `json:"description,omitempty"`
+
+	Account     AccountID   `json:"account"`
+	Responsible AccountID   `json:"responsible,omitempty"` // a person, for a service client
+	Workspace   WorkspaceID `json:"workspace,omitempty"`   // empty: all of its account's
+
+	Status        ClientStatus `json:"status"`
+	RevokedReason string       `json:"revoked_reason,omitempty"`
+
+	Bearer      bool     `json:"bearer,omitempty"`       // its secrets may be sent as Authorization: Bearer
+	Narrowed    bool     `json:"narrowed,omitempty"`     // then Roles is all it is left with, an empty list included
+	Roles       []RoleID `json:"roles,omitempty"`        // means nothing unless Narrowed
+	AdminAccess bool     `json:"admin_access,omitempty"` // lifts the licence for account and licence operations
+	SCIMOnly    bool     `json:"scim_only,omitempty"`
+	Addresses   []string `json:"addresses,omitempty"`    // CIDR prefixes it may call from; empty is any
+	AuthMethods []string `json:"auth_methods,omitempty"` // token_endpoint_auth_method values (RFC 7591 section 2); empty is any it has a credential for
+	DefaultAPI  APIID    `json:"default_api,omitempty"`  // for token requests without a resource
+
+	Secrets []ClientSecret `json:"secrets,omitempty"` // at most 5 live ones
+
+	Warning   string    `json:"warning,omitempty"` // shown wherever the client is, such as that it was made at the first start
+	CreatedAt Time      `json:"created_at"`
+	CreatedBy AccountID `json:"created_by,omitempty"`
+	Parent    ClientID  `json:"parent,omitempty"` // it was renewed from
+	ExpiresAt Time      `json:"expires_at,omitempty"`
+	RevokedAt Time      `json:"revoked_at,omitempty"`
+	DeletedAt Time      `json:"deleted_at,omitempty"`
+}
+
+// ClientSecret is one secret of a client, never its text.
+type ClientSecret struct {
+	ID         SecretID `json:"id"`
+	Label      string   `json:"label,omitempty"`
+	Hash       []byte   `json:"hash,omitempty"`      // SHA-256 of the whole text
+	SlowHash   string   `json:"slow_hash,omitempty"` // of an imported secret; Hash is empty then
+	Generation int64    `json:"generation"`
+	CreatedAt  Time     `json:"created_at"`
+	ExpiresAt  Time     `json:"expires_at,omitempty"`
+	RevokedAt  Time     `json:"revoked_at,omitempty"`
+}
+
+// Live reports whether the secret can be used at a time, as far as the secret
+// itself goes.
+func (s *ClientSecret) Live(now Time) bool { return s.RevokedAt == 0 && !s.ExpiresAt.Over(now) }
+
+// State is the client's status at a time: the stored one, or expired.
+func (c *Client) State(now Time) ClientStatus {
+	if (c.Status == ClientActive || c.Status == ClientPending) && c.ExpiresAt.Over(now) {
+		return ClientExpired
+	}
+	return c.Status
+}
+
+// Secret returns the client's secret with this id, or nil.
+func (c *Client) Secret(id SecretID) *ClientSecret {
+	for i := range c.Secrets {
+		if c.Secrets[i].ID == id {
+			return &c.Secrets[i]
+		}
+	}
+	return nil
+}
+
+// Kind is KindClient.
+func (c *Client) Kind() Kind { return KindClient }
+
+// Key is the client's id.
+func (c *Client) Key() string { return string(c.ID) }
+
+// Rev is the client's revision.
+func (c *Client) Rev() int64 { return c.Revision }
+
+// WithRev returns a copy at another revision.
+func (c *Client) WithRev(rev int64) Record {
+	copied := *c
+	copied.Revision = rev
+	return &copied
+}
+
+// ClientSort is a column that lists of clients can be ordered by.
+type ClientSort string
+
+// The orders of lists of clients; equal values are ordered by id.
+const (
+	SortName    ClientSort = "name" // by Unicode code points of the lower-cased name
+	SortCreated ClientSort = "created"
+	SortExpires ClientSort = "expires"  // never comes last
+	SortLastUse ClientSort = "last_use" // never used comes first
+)
+
+// ClientQuery asks for clients. The zero value is all but the deleted ones,
+// by name. Conditions are joined by and.
+type ClientQuery struct {
+	Workspaces []WorkspaceID // any of these; empty is every one. "" among them means those without
+	Account    AccountID
+	ClientKind ClientKind
+	Status     ClientStatus // as State says at Now; ClientDeleted lists tombstones
+	Search     string       // part of the name, description, key or id, in any case
+	Unused     bool         // never used with success
+	ExpiresBy  Time         // expires, and not later than this
+	Now        Time         // for Status; required with it
+
+	Sort  ClientSort // empty is SortName
+	Desc  bool
+	After *ClientCursor
+	Limit int // 0 is 50
+}
+
+// ClientCursor is where the next page starts: after the row with this value in
+// the sorted column and this id.
+type ClientCursor struct {
+	Value string
+	ID    ClientID
+}

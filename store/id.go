@@ -1,0 +1,99 @@
+package store
+
+import (
+	"crypto/rand"
+	"strings"
+)
+
+// The ids of the records. Each is a prefix of three letters and 24 random
+// characters of [a-z0-9] (124 bits), and is never used again. Ids of imported
+// clients are kept as they were.
+type (
+	ClientID    string
+	SecretID    string
+	AccountID   string
+	TeamID      string
+	WorkspaceID string
+	APIID       string
+	RoleID      string
+	GrantID     string
+	KeyID       string
+	AuditID     string
+)
+
+// HolderID is the id of an account or of a team: who can hold a grant.
+type HolderID string
+
+// Shared is the workspace of roles that every workspace can use.
+const Shared WorkspaceID = "*"
+
+// The prefixes of ids.
+const (
+	prefixClient    = "cli"
+	prefixUser      = "usr"
+	prefixService   = "svc"
+	prefixTeam      = "tea"
+	prefixWorkspace = "wsp"
+	prefixAPI       = "api"
+	prefixRole      = "rol"
+	prefixSecret    = "sec"
+	prefixAudit     = "aud"
+)
+
+// NewClientID makes an id for a new client.
+func NewClientID() ClientID { return ClientID(newID(prefixClient)) }
+
+// NewSecretID makes an id for a new secret.
+func NewSecretID() SecretID { return SecretID(newID(prefixSecret)) }
+
+// NewAccountID makes an id for a new account: usr… or svc….
+func NewAccountID(k AccountKind) AccountID {
+	if k == AccountService {
+		return AccountID(newID(prefixService))
+	}
+	return AccountID(newID(prefixUser))
+}
+
+// NewTeamID makes an id for a new team.
+func NewTeamID() TeamID { return TeamID(newID(prefixTeam)) }
+
+// NewWorkspaceID makes an id for a new workspace.
+func NewWorkspaceID() WorkspaceID { return WorkspaceID(newID(prefixWorkspace)) }
+
+// NewAPIID makes an id for a new API.
+func NewAPIID() APIID { return APIID(newID(prefixAPI)) }
+
+// NewRoleID makes an id for a new role.
+func NewRoleID() RoleID { return RoleID(newID(prefixRole)) }
+
+// NewAuditID makes an id for a new audit entry.
+func NewAuditID() AuditID { return AuditID(newID(prefixAudit)) }
+
+// NewGrantID is the id of the one grant of a holder in a workspace.
+func NewGrantID(h HolderID, w WorkspaceID) GrantID { return GrantID(string(h) + "@" + string(w)) }
+
+// Holder returns who holds the grant with this id.
+func (id GrantID) Holder() HolderID {
+	h, _, _ := strings.Cut(string(id), "@")
+	return HolderID(h)
+}
+
+// IsTeam reports whether the holder is a team.
+func (h HolderID) IsTeam() bool { return strings.HasPrefix(string(h), prefixTeam) }
+
+func newID(prefix string) string {
+	const digits = "abcdefghijklmnopqrstuvwxyz0123456789"
+	id := make([]byte, 0, len(prefix)+24)
+	id = append(id, prefix...)
+	var random [32]byte
+	for len(id) < cap(id) {
+		_, _ = rand.Read(random[:]) // crypto/rand.Read never fails
+		for _, b := range random {
+			// 252 is the largest multiple of 36 in a byte: above it some digits would come more often.
+			if b < 252 && len(id) < cap(id) {
+				id = append(id, digits[b%36])
+			}
+		}
+	}
+	return string(id)
+}
