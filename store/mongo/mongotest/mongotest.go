@@ -17,6 +17,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type Set struct {
 	dir     string
 	owner   *os.File
 	starter starter
+	stop    sync.Once
 }
 
 // Start runs a replica set and returns when it has a primary and every other
@@ -74,15 +76,17 @@ func (s *Set) start(ctx context.Context, bin string, nodes int) error {
 	return form(ctx, hosts)
 }
 
-// Stop kills every node and removes the data.
+// Stop kills every node and removes the data. Once is enough.
 func (s *Set) Stop() {
-	for _, n := range s.Nodes {
-		n.Kill()
-	}
-	close(s.starter)
-	// What cannot be removed now, the next start removes.
-	_ = os.RemoveAll(s.dir)
-	_ = s.owner.Close()
+	s.stop.Do(func() {
+		for _, n := range s.Nodes {
+			n.Kill()
+		}
+		close(s.starter)
+		// What cannot be removed now, the next start removes.
+		_ = os.RemoveAll(s.dir)
+		_ = s.owner.Close()
+	})
 }
 
 // starter runs functions on one OS thread of its own until it is closed. The

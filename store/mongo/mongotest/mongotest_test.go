@@ -92,7 +92,14 @@ func TestSetSurvivesWhatItsNodesAreDoneTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(set.Stop)
+	t.Cleanup(func() {
+		set.Stop()
+		for _, n := range set.Nodes {
+			if err := syscall.Kill(n.PID(), 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("node on port %d after Stop: got %v, want ESRCH", n.Port, err)
+			}
+		}
+	})
 	things := collection(t, set.URI, "mongotest")
 	primary := func() *mongotest.Node {
 		t.Helper()
@@ -135,13 +142,6 @@ func TestSetSurvivesWhatItsNodesAreDoneTo(t *testing.T) {
 	}
 	if n, err := things.CountDocuments(t.Context(), bson.M{}); err != nil || n != 4 {
 		t.Errorf("documents: got %d, %v; want 4", n, err)
-	}
-
-	set.Stop()
-	for _, n := range set.Nodes {
-		if err := syscall.Kill(n.PID(), 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("node on port %d after Stop: got %v, want ESRCH", n.Port, err)
-		}
 	}
 }
 
