@@ -62,7 +62,7 @@ func freePort(ctx context.Context) (int, error) {
 	var listen net.ListenConfig
 	var last error
 	for range 100 {
-		port := 20000 + rand.IntN(10000) //nolint:gosec // not a secret
+		port := 20000 + rand.IntN(10000)
 		l, err := listen.Listen(ctx, "tcp", host(port))
 		if err == nil {
 			return port, l.Close()
@@ -84,7 +84,7 @@ func (n *Node) PID() int { return n.process.cmd.Process.Pid }
 func (n *Node) start(ctx context.Context) error {
 	// The data is thrown away and the machine is shared: little cache, no
 	// preallocation, no diagnostics. The journal stays: tests ask what it keeps.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), n.bin, //nolint:gosec // the path is the developer's own
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), n.bin,
 		"--dbpath", n.dir, "--port", strconv.Itoa(n.Port), "--replSet", replicaSet,
 		"--bind_ip", "127.0.0.1", "--nounixsocket",
 		"--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64",

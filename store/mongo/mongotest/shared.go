@@ -18,7 +18,7 @@ const EnvURI = "POSTERN_TEST_MONGODB_URI"
 
 // ownSet is the set of this test process when nobody gave it one. It ends with
 // the process.
-var ownSet = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // one for all tests of the process is its purpose
+var ownSet = sync.OnceValues(func() (string, error) {
 	s, err := Start(context.Background(), Options{})
 	if err != nil {
 		return "", err
