@@ -1,0 +1,100 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/config"
+)
+
+func TestLifetimesReadAndPrint(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		in, out string
+		want    time.Duration
+	}{
+		{"", "", 0},
+		{"never", "never", time.Duration(config.Never)},
+		{"30d", "30d", 30 * day},
+		{"1y", "1y", 365 * day},
+		{"365d", "1y", 365 * day},
+		{"36h", "36h", 36 * time.Hour},
+		{"48h", "2d", 2 * day},
+		{"90m", "1h30m", 90 * time.Minute},
+		{"10s", "10s", 10 * time.Second},
+		{"1h0m10s", "1h0m10s", time.Hour + 10*time.Second},
+		{"500ms", "500ms", 500 * time.Millisecond},
+	} {
+		got, err := config.ParseLifetime(tt.in)
+		if err != nil || time.Duration(got) != tt.want || got.String() != tt.out {
+			t.Errorf("%q: got %d (%s), %v; want %d (%s)", tt.in, got, got, err, tt.want, tt.out)
+		}
+	}
+	for _, in := range []string{"0", "0d", "-1d", "1.5d", "1d12h", "d", "30", "forever", " 30d", "106752d", "Never"} {
+		if got, err := config.ParseLifetime(in); err == nil {
+			t.Errorf("%q: got %s, want an error", in, got)
+		}
+	}
+}
+
+func TestRatesReadAndPrint(t *testing.T) {
+	for _, tt := range []struct {
+		in, out string
+		want    config.Rate
+	}{
+		{"50/s", "50/s", config.Rate{Events: 50, Per: time.Second}},
+		{"10/min", "10/min", config.Rate{Events: 10, Per: time.Minute}},
+		{"5/h", "5/h", config.Rate{Events: 5, Per: time.Hour}},
+		{"0", "0", config.Rate{}},
+		{"0/s", "0", config.Rate{}},
+	} {
+		got, err := config.ParseRate(tt.in)
+		if err != nil || got != tt.want || got.String() != tt.out || got.None() != (tt.out == "0") {
+			t.Errorf("%q: got %+v, %v; want %+v", tt.in, got, err, tt.want)
+		}
+	}
+	for _, in := range []string{"", "50", "50/", "/s", "-1/s", "1.5/s", "5/day", "5/s/s", "1000001/s"} {
+		if got, err := config.ParseRate(in); err == nil {
+			t.Errorf("%q: got %s, want an error", in, got)
+		}
+	}
+}
+
+func TestSecretIsNeverPrinted(t *testing.T) {
+	c := config.Default()
+	c.Keys.EncryptionKey = config.NewSecret("hunter2")
+	c.Store.MongoDB.URI = config.NewSecret("mongodb://u:hunter2@h")
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb, c)
+		fmt.Fprintf(&out, verb, &c)
+		fmt.Fprintf(&out, verb, c.Keys.EncryptionKey)
+	}
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("start", "config", c, "key", c.Keys.EncryptionKey)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("start", "config", c, "key", c.Keys.EncryptionKey)
+	if err := json.NewEncoder(&out).Encode(c); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
+		t.Errorf("the secret is in: %s", text)
+	}
+	if !strings.Contains(out.String(), "[secret]") {
+		t.Error("nothing was printed in the secret's place")
+	}
+}
+
+func TestSecretsCompareByText(t *testing.T) {
+	a := config.NewSecret("a")
+	if !a.Equal(config.NewSecret("a")) || a.Equal(config.NewSecret("b")) || a.Equal(config.Secret{}) {
+		t.Error("Equal does not compare the texts")
+	}
+	var none config.Secret
+	if none.IsSet() || none.Reveal() != "" || config.NewSecret("").IsSet() || !a.IsSet() {
+		t.Error("only a text that is not empty is set")
+	}
+}
