@@ -1,5 +1,11 @@
 package store
 
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
 // ClientKind says whose credential a client is.
 type ClientKind string
 
@@ -144,8 +150,27 @@ type ClientQuery struct {
 }
 
 // ClientCursor is where the next page starts: after the row with this value in
-// the sorted column and this id.
+// the sorted column (Client.SortValue) and this id.
 type ClientCursor struct {
 	Value string
 	ID    ClientID
+}
+
+// SortValue is what stands for the client in a ClientCursor: the lower-cased
+// name, or milliseconds in 20 digits, so that texts order as the times do. What
+// never expires is later than all. last is the client's last use with success.
+func (c *Client) SortValue(by ClientSort, last Time) string {
+	switch by {
+	case SortCreated:
+		return fmt.Sprintf("%020d", c.CreatedAt)
+	case SortExpires:
+		if c.ExpiresAt == 0 {
+			return fmt.Sprintf("%020d", int64(math.MaxInt64))
+		}
+		return fmt.Sprintf("%020d", c.ExpiresAt)
+	case SortLastUse:
+		return fmt.Sprintf("%020d", last)
+	default:
+		return strings.ToLower(c.Name)
+	}
 }
