@@ -1,8 +1,7 @@
 package store
 
 import (
-	"fmt"
-	"math"
+	"strconv"
 	"strings"
 )
 
@@ -157,19 +156,16 @@ type ClientCursor struct {
 }
 
 // SortValue is what stands for the client in a ClientCursor: the lower-cased
-// name, or milliseconds in 20 digits, so that texts order as the times do. What
-// never expires is later than all. last is the client's last use with success.
+// name, or a time in decimal milliseconds, "0" for none. last is the client's
+// last use with success.
 func (c *Client) SortValue(by ClientSort, last Time) string {
 	switch by {
 	case SortCreated:
-		return fmt.Sprintf("%020d", c.CreatedAt)
+		return strconv.FormatInt(int64(c.CreatedAt), 10)
 	case SortExpires:
-		if c.ExpiresAt == 0 {
-			return fmt.Sprintf("%020d", int64(math.MaxInt64))
-		}
-		return fmt.Sprintf("%020d", c.ExpiresAt)
+		return strconv.FormatInt(int64(c.ExpiresAt), 10)
 	case SortLastUse:
-		return fmt.Sprintf("%020d", last)
+		return strconv.FormatInt(int64(last), 10)
 	default:
 		return strings.ToLower(c.Name)
 	}
