@@ -27,7 +27,7 @@ func hollow(t *testing.T, kind store.Kind, tag string) store.Record {
 			case f.Kind() == reflect.Slice:
 				f.Set(reflect.MakeSlice(f.Type(), 0, 0))
 			case unique(v.Type().Field(i).Name):
-				fill(f, tag, new(int64))
+				fill(f, tag+" "+v.Type().Field(i).Name, new(int64))
 			}
 		}
 	})
@@ -39,7 +39,7 @@ func bare(t *testing.T, kind store.Kind, tag string) store.Record {
 	return build(t, kind, func(v reflect.Value) {
 		for i := range v.NumField() {
 			if unique(v.Type().Field(i).Name) {
-				fill(v.Field(i), tag, new(int64))
+				fill(v.Field(i), tag+" "+v.Type().Field(i).Name, new(int64))
 			}
 		}
 	})
@@ -68,30 +68,31 @@ func build(t *testing.T, kind store.Kind, set func(reflect.Value)) store.Record 
 	return r.WithRev(1)
 }
 
-// fill sets a value, and all values in it, to something that is not zero.
-func fill(v reflect.Value, tag string, n *int64) {
+// fill sets a value, and all values in it, to something that is not zero and
+// tells where it stands: texts have its path, numbers count.
+func fill(v reflect.Value, path string, n *int64) {
 	*n++
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(fmt.Sprintf("%s %d <Ä> &\u2028", tag, *n))
+		v.SetString(path + " <Ä> &\u2028")
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(start) + *n)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), tag, n)
+			fill(v.Field(i), path+" "+v.Type().Field(i).Name, n)
 		}
 	case reflect.Slice:
 		switch {
 		case v.Type() == reflect.TypeFor[json.RawMessage]():
-			v.SetBytes(fmt.Appendf(nil, `{"z":"<%s>&","a":[1.50,12345678901234567890,null,{}],"n":%d}`, tag, *n))
+			v.SetBytes(fmt.Appendf(nil, `{"z":"<%s>&","a":[1.50,12345678901234567890,null,{}],"n":%d}`, path, *n))
 		case v.Type().Elem().Kind() == reflect.Uint8:
 			v.SetBytes([]byte{0, 255, byte(*n), '"'})
 		default:
 			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 			for i := range v.Len() {
-				fill(v.Index(i), tag, n)
+				fill(v.Index(i), fmt.Sprint(path, " ", i), n)
 			}
 		}
 	default:
