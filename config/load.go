@@ -20,11 +20,11 @@ import (
 // Options says where Load reads. The zero Options reads nothing, which leaves
 // the defaults.
 type Options struct {
-	Flags    *pflag.FlagSet // parsed, with what [Flags] defined; nil for none
-	File     string         // the YAML file; empty for none
-	Environ  []string       // as of [os.Environ]; nil for none
-	ReadFile func(name string) ([]byte, error)
+	Flags   *pflag.FlagSet // parsed, with what [Flags] defined; nil for none
+	File    string         // the YAML file; empty for none
+	Environ []string       // as of [os.Environ]; nil for none
 	// ReadFile reads File and the files of secrets; nil means [os.ReadFile].
+	ReadFile func(name string) ([]byte, error)
 }
 
 // Flags defines the flags of `postern serve` on fs: those of [Keys], --config,

@@ -83,8 +83,13 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	if text := out.String(); strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
 		t.Errorf("the secret is in: %s", text)
 	}
-	if !strings.Contains(out.String(), "[secret]") {
-		t.Error("nothing was printed in the secret's place")
+	if got := c.Keys.EncryptionKey.LogValue().String(); got != "[secret]" {
+		t.Errorf("LogValue: got %s, want [secret]", got)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(verb, c.Keys.EncryptionKey); got != "[secret]" {
+			t.Errorf("%s: got %s, want [secret]", verb, got)
+		}
 	}
 }
 
