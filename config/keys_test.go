@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,9 +45,8 @@ func inYAML(t *testing.T, path, text string) string {
 	if text == "true" || text == "false" {
 		value = text == "true"
 	}
-	parts := strings.Split(path, ".")
-	for i := len(parts) - 1; i >= 0; i-- {
-		value = map[string]any{parts[i]: value}
+	for _, part := range slices.Backward(strings.Split(path, ".")) {
+		value = map[string]any{part: value}
 	}
 	out, err := yaml.Marshal(value)
 	if err != nil {

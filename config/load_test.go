@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -38,9 +39,7 @@ func flags(t *testing.T, args ...string) *pflag.FlagSet {
 // load reads yaml as the file p.yaml, in which other files may be named.
 func load(yaml string, environ []string, others files) (config.Config, []string, error) {
 	all := files{"p.yaml": yaml}
-	for name, text := range others {
-		all[name] = text
-	}
+	maps.Copy(all, others)
 	return config.Load(config.Options{File: "p.yaml", Environ: environ, ReadFile: all.read})
 }
 
@@ -144,20 +143,34 @@ func TestFaultsNameSourceKeyAndWhatIsAllowed(t *testing.T) {
 		environ    []string
 		want       string
 	}{
-		{name: "unknown key", yaml: "server: {lisen: x}",
-			want: "p.yaml: server.lisen: unknown key, the nearest is server.listen"},
-		{name: "unknown key without its section", yaml: "expiry_choices: [30d]",
-			want: "p.yaml: expiry_choices: unknown key, the nearest is clients.expiry_choices"},
-		{name: "unknown section", yaml: "gatway: {listen: x}",
-			want: "p.yaml: gatway.listen: unknown key, the nearest is gateway.listen"},
-		{name: "unknown empty section", yaml: "limit:",
-			want: "p.yaml: limit: unknown key, the nearest is "},
-		{name: "each unknown key", yaml: "server: {lisen: x}\nlog: {levl: x}",
-			want: "p.yaml: log.levl: unknown key, the nearest is log.level\np.yaml: server.lisen:"},
-		{name: "a flag's key that is not one", yaml: "bootstrap: {file: x}",
-			want: "p.yaml: bootstrap.file: unknown key, the nearest is "},
-		{name: "only secrets have files", yaml: "server: {listen_file: x}",
-			want: "p.yaml: server.listen_file: unknown key, the nearest is server.listen"},
+		{
+			name: "unknown key", yaml: "server: {lisen: x}",
+			want: "p.yaml: server.lisen: unknown key, the nearest is server.listen",
+		},
+		{
+			name: "unknown key without its section", yaml: "expiry_choices: [30d]",
+			want: "p.yaml: expiry_choices: unknown key, the nearest is clients.expiry_choices",
+		},
+		{
+			name: "unknown section", yaml: "gatway: {listen: x}",
+			want: "p.yaml: gatway.listen: unknown key, the nearest is gateway.listen",
+		},
+		{
+			name: "unknown empty section", yaml: "limit:",
+			want: "p.yaml: limit: unknown key, the nearest is ",
+		},
+		{
+			name: "each unknown key", yaml: "server: {lisen: x}\nlog: {levl: x}",
+			want: "p.yaml: log.levl: unknown key, the nearest is log.level\np.yaml: server.lisen:",
+		},
+		{
+			name: "a flag's key that is not one", yaml: "bootstrap: {file: x}",
+			want: "p.yaml: bootstrap.file: unknown key, the nearest is ",
+		},
+		{
+			name: "only secrets have files", yaml: "server: {listen_file: x}",
+			want: "p.yaml: server.listen_file: unknown key, the nearest is server.listen",
+		},
 		{name: "value for a section", yaml: "server: 5", want: "p.yaml: server: is a section"},
 		{name: "section for a value", yaml: "log: {level: {a: 1}}", want: "p.yaml: log.level: is a section, want text"},
 		{name: "empty section for a value", yaml: "log: {level: {}}", want: "p.yaml: log.level: is a section, want text"},
@@ -180,14 +193,22 @@ func TestFaultsNameSourceKeyAndWhatIsAllowed(t *testing.T) {
 		{name: "syntax", yaml: "log: {level: x\nops: {", want: "p.yaml: line "},
 		{name: "not a mapping", yaml: "- log", want: "p.yaml: is not a YAML mapping"},
 		{name: "several documents", yaml: "log: {level: warn}\n---\nlog: {level: info}\n", want: "p.yaml: holds several YAML documents"},
-		{name: "secret and its file", yaml: "keys: {encryption_key: a, encryption_key_file: f}",
-			want: "p.yaml: keys.encryption_key_file: is set here and as p.yaml: keys.encryption_key: keep one"},
-		{name: "secret and its file in variables", environ: []string{"POSTERN_STORE_MONGODB_URI=a", "POSTERN_STORE_MONGODB_URI_FILE=f"},
-			want: "POSTERN_STORE_MONGODB_URI_FILE: is set here and as POSTERN_STORE_MONGODB_URI: keep one"},
-		{name: "secret's file is missing", yaml: "store: {mongodb: {uri_file: nope}}",
-			want: "p.yaml: store.mongodb.uri_file: read the file it names: file does not exist"},
-		{name: "secret's file is empty", environ: []string{"POSTERN_KEYS_ENCRYPTION_KEY_FILE=blank"},
-			want: "POSTERN_KEYS_ENCRYPTION_KEY_FILE: the file it names is empty"},
+		{
+			name: "secret and its file", yaml: "keys: {encryption_key: a, encryption_key_file: f}",
+			want: "p.yaml: keys.encryption_key_file: is set here and as p.yaml: keys.encryption_key: keep one",
+		},
+		{
+			name: "secret and its file in variables", environ: []string{"POSTERN_STORE_MONGODB_URI=a", "POSTERN_STORE_MONGODB_URI_FILE=f"},
+			want: "POSTERN_STORE_MONGODB_URI_FILE: is set here and as POSTERN_STORE_MONGODB_URI: keep one",
+		},
+		{
+			name: "secret's file is missing", yaml: "store: {mongodb: {uri_file: nope}}",
+			want: "p.yaml: store.mongodb.uri_file: read the file it names: file does not exist",
+		},
+		{
+			name: "secret's file is empty", environ: []string{"POSTERN_KEYS_ENCRYPTION_KEY_FILE=blank"},
+			want: "POSTERN_KEYS_ENCRYPTION_KEY_FILE: the file it names is empty",
+		},
 		{name: "secret's file is no name", yaml: "store: {mongodb: {uri_file: [a]}}", want: "store.mongodb.uri_file: must be the name of a file"},
 	}
 	for _, tt := range tests {
@@ -216,10 +237,14 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}{
 		{name: "by a key", yaml: "store: {mongodb: {uri_file: uri}}", want: "mongodb://from-file"},
 		{name: "by a variable", environ: []string{"POSTERN_STORE_MONGODB_URI_FILE=uri"}, want: "mongodb://from-file"},
-		{name: "variable's file over the key", yaml: "store: {mongodb: {uri: mongodb://key}}",
-			environ: []string{"POSTERN_STORE_MONGODB_URI_FILE=uri"}, want: "mongodb://from-file"},
-		{name: "variable over the key's file, which is not read", yaml: "store: {mongodb: {uri_file: nope}}",
-			environ: []string{"POSTERN_STORE_MONGODB_URI=mongodb://env"}, want: "mongodb://env"},
+		{
+			name: "variable's file over the key", yaml: "store: {mongodb: {uri: mongodb://key}}",
+			environ: []string{"POSTERN_STORE_MONGODB_URI_FILE=uri"}, want: "mongodb://from-file",
+		},
+		{
+			name: "variable over the key's file, which is not read", yaml: "store: {mongodb: {uri_file: nope}}",
+			environ: []string{"POSTERN_STORE_MONGODB_URI=mongodb://env"}, want: "mongodb://env",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, warnings, err := load(tt.yaml, tt.environ, others)

@@ -61,8 +61,10 @@ func TestValidateNamesEachFault(t *testing.T) {
 		{name: "no lifetime of tokens", yaml: "tokens: {access_ttl: 0s}", want: "tokens.access_ttl: 0s is not allowed, must be more than 0"},
 		{name: "tokens under a second", yaml: "tokens: {access_ttl: 10ms}", want: "tokens.access_ttl: 10ms is too short"},
 		{name: "negative duration", yaml: "usage: {retention: -30d}", want: "usage.retention: -30d is not allowed"},
-		{name: "each duration", yaml: "server: {shutdown_timeout: 0s}\nkeys: {rotate_every: 0s}\nusage: {flush_interval: 0s}",
-			want: "server.shutdown_timeout: 0s is not allowed, must be more than 0\nkeys.rotate_every: 0s is not allowed, must be more than 0\nusage.flush_interval"},
+		{
+			name: "each duration", yaml: "server: {shutdown_timeout: 0s}\nkeys: {rotate_every: 0s}\nusage: {flush_interval: 0s}",
+			want: "server.shutdown_timeout: 0s is not allowed, must be more than 0\nkeys.rotate_every: 0s is not allowed, must be more than 0\nusage.flush_interval",
+		},
 		{name: "no choices", yaml: "clients: {expiry_choices: []}", want: "clients.expiry_choices: is empty"},
 		{name: "no default", yaml: "clients: {default_expiry: ''}", want: "clients.default_expiry: is required"},
 		{name: "default is never, which is not allowed", yaml: "clients: {default_expiry: never, allow_never: false}", want: "clients.default_expiry: never is not allowed"},
