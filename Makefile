@@ -68,7 +68,7 @@ fmt: ## format the source as lint wants it
 	. "$(ENV)"; "$$GOLANGCI_LINT" fmt -c .ci/golangci.yml
 
 vuln: ## known vulnerabilities in what is called; asks an online database
-	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -test ./...
+	go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 -test ./...
 
 tools: ## fetch what tests and lint need into the user's cache folder
 	.ci/tools
