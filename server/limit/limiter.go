@@ -1,0 +1,22 @@
+package limit
+
+import (
+	"hash/maphash"
+	"time"
+)
+
+// Limiter limits what is done under a name. It may be used by any goroutine.
+type Limiter struct{ t *table }
+
+// NewLimiter makes a Limiter that holds at most so many names; zero means
+// DefaultMax.
+func NewLimiter(most int) *Limiter { return &Limiter{newTable(most)} }
+
+// Allow counts one for a name and reports whether it is within the rate. If not,
+// retryAfter is how long until one is, and this one is not counted.
+func (l *Limiter) Allow(name string, r Rate, now time.Time) (ok bool, retryAfter time.Duration) {
+	return l.t.take(maphash.String(l.t.seed, name), r, now)
+}
+
+// Size returns how many names are held.
+func (l *Limiter) Size() int { return l.t.size() }
