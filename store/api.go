@@ -60,6 +60,22 @@ type Endpoint struct {
 	GraphQL bool     `json:"graphql,omitempty"`
 }
 
+// OpenTo reports whether a workspace has a part in the API: it owns it, or the
+// API is shared with it, wholly or in part. Postern's own is open to all.
+func (a *API) OpenTo(w WorkspaceID) bool {
+	return a.Workspace == w || a.Name == PosternAPI || a.ShareOf(w) != nil
+}
+
+// ShareOf returns the share of a workspace that does not own the API, or nil.
+func (a *API) ShareOf(w WorkspaceID) *Share {
+	for i := range a.SharedWith {
+		if a.SharedWith[i].Workspace == w {
+			return &a.SharedWith[i]
+		}
+	}
+	return nil
+}
+
 // Kind is KindAPI.
 func (a *API) Kind() Kind { return KindAPI }
 
