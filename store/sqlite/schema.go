@@ -1,0 +1,81 @@
+package sqlite
+
+import "fmt"
+
+// applicationID marks a file as Postern's: "Pstn".
+const applicationID = 0x5073746e
+
+// migrations are the steps from each version of the schema to the next, the
+// first from nothing. A step that was released never changes.
+func migrations() [][]string {
+	return [][]string{{
+		records("installation", ""),
+		records("workspaces", "name TEXT NOT NULL UNIQUE"),
+		records("apis", "name TEXT NOT NULL UNIQUE, audience TEXT NOT NULL UNIQUE"),
+		records("roles", "ref TEXT NOT NULL UNIQUE"),
+		records("teams", "name TEXT NOT NULL UNIQUE"),
+		records("keys", ""),
+		records("chains", ""),
+		records("leases", ""),
+
+		records("revocations", "expires_at INTEGER NOT NULL"),
+		"CREATE INDEX revocations_by_expiry ON revocations (expires_at) WHERE expires_at > 0",
+
+		records("accounts", "name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, status TEXT NOT NULL, licence TEXT NOT NULL, search TEXT NOT NULL"),
+		"CREATE INDEX accounts_by_licence ON accounts (licence, name) WHERE licence > ''",
+
+		records("grants", "workspace TEXT NOT NULL, team INTEGER NOT NULL"),
+		"CREATE INDEX grants_by_workspace ON grants (workspace, id)",
+		"CREATE INDEX grants_of_teams ON grants (id) WHERE team",
+
+		// The members of lists that are asked for: an account's teams, a grant's roles.
+		"CREATE TABLE links (kind TEXT NOT NULL, value TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (kind, value, id)) WITHOUT ROWID",
+		"CREATE INDEX links_of ON links (kind, id)",
+
+		// sort_name is lower-cased; expires_at is the greatest integer for never; last_used follows last_use.
+		records("clients", `workspace TEXT NOT NULL, key TEXT, sort_name TEXT NOT NULL, search TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL,
+			status TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used INTEGER NOT NULL`),
+		"CREATE UNIQUE INDEX clients_by_key ON clients (workspace, key) WHERE key IS NOT NULL",
+		"CREATE INDEX clients_by_name ON clients (sort_name, id)",
+		"CREATE INDEX clients_by_created ON clients (created_at, id)",
+		"CREATE INDEX clients_by_expires ON clients (expires_at, id)",
+		"CREATE INDEX clients_by_last_used ON clients (last_used, id)",
+		"CREATE INDEX clients_by_workspace ON clients (workspace, sort_name, id)",
+		"CREATE INDEX clients_by_account ON clients (account, sort_name, id)",
+
+		records("audit", `at INTEGER NOT NULL, workspace TEXT NOT NULL, account TEXT NOT NULL, client TEXT NOT NULL, target TEXT NOT NULL,
+			operation TEXT NOT NULL, place INTEGER NOT NULL`),
+		"CREATE INDEX audit_by_time ON audit (at, id)",
+		"CREATE INDEX audit_by_workspace ON audit (workspace, at, id)",
+		"CREATE INDEX audit_by_account ON audit (account, at, id)",
+		"CREATE INDEX audit_by_client ON audit (client, at, id)",
+		"CREATE INDEX audit_by_target ON audit (target, at, id)",
+		"CREATE INDEX audit_by_place ON audit (workspace, place) WHERE place > 0",
+		"CREATE INDEX audit_unsealed ON audit (at, id) WHERE place = 0",
+
+		`CREATE TABLE usage (hour INTEGER NOT NULL, client TEXT NOT NULL, secret TEXT NOT NULL, rule TEXT NOT NULL, outcome TEXT NOT NULL,
+			process TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (hour, client, secret, rule, outcome, process)) WITHOUT ROWID`,
+		"CREATE INDEX usage_by_client ON usage (client, hour)",
+		`CREATE TABLE last_use (client TEXT NOT NULL, secret TEXT NOT NULL,
+			success_at INTEGER NOT NULL, success_address TEXT NOT NULL, success_endpoint TEXT NOT NULL,
+			refusal_at INTEGER NOT NULL, refusal_address TEXT NOT NULL, refusal_endpoint TEXT NOT NULL,
+			PRIMARY KEY (client, secret)) WITHOUT ROWID`,
+	}}
+}
+
+// records is a table of records: the whole record as JSON, and beside it the
+// columns that its queries need.
+func records(name, columns string) string {
+	if columns != "" {
+		columns = ", " + columns
+	}
+	return fmt.Sprintf("CREATE TABLE %s (id TEXT NOT NULL PRIMARY KEY, revision INTEGER NOT NULL, doc TEXT NOT NULL%s)", name, columns)
+}
+
+// checked are the tables in the order in which a start checks them.
+func checked() []string {
+	return []string{
+		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations",
+		"accounts", "clients", "grants", "links", "last_use", "usage", "audit",
+	}
+}
