@@ -60,7 +60,7 @@ func New(client store.ClientID) Secret {
 	text = append(text, prefix...)
 	text = appendClient(text, client)
 	text = append(text, '_')
-	text = appendRandomDigits(text, randomDigits)
+	text = AppendRandomDigits(text, randomDigits)
 	return Of(string(AppendChecksum(text)))
 }
 
@@ -111,12 +111,12 @@ func (s Secret) Hash() []byte {
 // Matches reports, in constant time, whether s is the secret that hash was made
 // from. An empty secret, and a hash that is empty or of another length, match
 // nothing.
-func Matches(s Secret, hash []byte) bool {
-	if !s.IsSet() || len(hash) != sha256.Size {
-		return false
-	}
-	sum := sha256.Sum256([]byte(s.Reveal()))
-	return subtle.ConstantTimeCompare(sum[:], hash) == 1
+func Matches(s Secret, hash []byte) bool { return s.IsSet() && EqualHash(s.Hash(), hash) }
+
+// EqualHash reports, in constant time, whether two hashes of secrets are equal.
+// Hashes that are empty or of another length equal nothing.
+func EqualHash(a, b []byte) bool {
+	return len(a) == sha256.Size && subtle.ConstantTimeCompare(a, b) == 1
 }
 
 // String returns "[secret]".
@@ -175,8 +175,8 @@ func isNative(id string) bool {
 	return true
 }
 
-// appendRandomDigits appends n uniformly random base62 digits.
-func appendRandomDigits(dst []byte, n int) []byte {
+// AppendRandomDigits appends n uniformly random base62 digits.
+func AppendRandomDigits(dst []byte, n int) []byte {
 	var random [64]byte
 	for n > 0 {
 		_, _ = rand.Read(random[:]) // crypto/rand.Read never fails
