@@ -1,0 +1,168 @@
+// Package admin is what an administrator or a token owner can do, each
+// operation once. The doors (REST, console, SCIM, command line) only translate
+// to and from it.
+//
+// Every operation takes the actor, asks the policy engine whether this actor
+// may do it in the workspace of the object it acts upon, checks that nothing is
+// given away that the actor does not hold (mayGive), and commits the change
+// together with its audit entry. What it refuses, it refuses with an *Error.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"postern/policy"
+	"postern/server/audit"
+	"postern/server/keys"
+	"postern/store"
+)
+
+// State is the configuration that this node holds in memory, and the records it
+// has at hand.
+type State interface {
+	Client(ctx context.Context, id store.ClientID) (*store.Client, error)
+	Holder(ctx context.Context, id store.AccountID) (*store.Holder, error)
+	Installation() *store.Installation
+	Workspace(id store.WorkspaceID) *store.Workspace
+	WorkspaceByName(name string) *store.Workspace
+	Workspaces() []*store.Workspace
+	API(id store.APIID) *store.API
+	APIByName(name string) *store.API
+	APIs() []*store.API
+	Role(id store.RoleID) *store.Role
+	RoleByRef(ref string) *store.Role
+	Roles() []*store.Role
+	Team(id store.TeamID) *store.Team
+	TeamByName(name string) *store.Team
+	Teams() []*store.Team
+	RevokedOf(client store.ClientID) int
+}
+
+// Store is what operations read beyond State, and what they write to.
+type Store interface {
+	AccountByName(ctx context.Context, name string) (*store.Account, error)
+	GrantsOf(ctx context.Context, holder store.HolderID) ([]*store.Grant, error)
+	store.Lister
+	Commit(ctx context.Context, writes ...store.Write) error
+	Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, error)
+	LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error)
+}
+
+// Options configures an Admin. Store, State, Policy and Keys are required.
+type Options struct {
+	Store  Store
+	State  State
+	Policy *policy.Engine
+	Keys   *keys.Ring
+
+	Sealer    *audit.Sealer // checks audit chains
+	CursorKey []byte        // seals the cursors of lists; 32 bytes
+	// Issuer is the audience of Postern's own API without a path.
+	Issuer string
+
+	DefaultExpiry time.Duration // of a new client; 0 means 90 days
+	MaxExpiry     time.Duration // 0 means no cap
+	NeverAllowed  bool          // whether a client may live for ever
+
+	FlushUsage func(context.Context) error // so that an answer includes this node's own; may be nil
+	Refusals   *audit.Merger               // where refusals are written; nil drops them
+	Now        func() time.Time            // nil means time.Now
+	Log        *slog.Logger                // nil means no log
+}
+
+// Admin carries out operations.
+type Admin struct {
+	Options
+}
+
+// New returns an Admin.
+func New(o Options) *Admin {
+	if o.DefaultExpiry == 0 {
+		o.DefaultExpiry = 90 * 24 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Admin{o}
+}
+
+// Actor is who asks for an operation: an account, by a credential, from an
+// address. The zero Actor may do nothing.
+type Actor struct {
+	Holder    *store.Holder
+	Client    *store.Client  // nil when signed in by password
+	Secret    store.SecretID // of Client
+	Scopes    []string       // of the access token
+	AnyScope  bool           // no token narrows it
+	Address   netip.Addr
+	RequestID string
+
+	// machine is the program itself, at the first start.
+	machine bool
+}
+
+// Account is the actor's account, or nil.
+func (by *Actor) Account() *store.Account {
+	if by.Holder == nil {
+		return nil
+	}
+	return by.Holder.Account
+}
+
+func (by *Actor) accountID() store.AccountID {
+	if a := by.Account(); a != nil {
+		return a.ID
+	}
+	return ""
+}
+
+// caller is the actor as the policy engine sees it.
+func (by *Actor) caller() *policy.Caller {
+	c := &policy.Caller{Holder: by.Holder, Scopes: by.Scopes, AnyScope: by.AnyScope}
+	if by.Client != nil {
+		c.Narrowed, c.Roles = by.Client.Narrowed, by.Client.Roles
+	}
+	return c
+}
+
+func (a *Admin) now() store.Time { return store.At(a.Now()) }
+
+// change commits writes together with their audit entry.
+func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.Write) error {
+	return fromStore(e.operation, a.Store.Commit(ctx, append(writes, store.Insert(a.entry(by, e)))...))
+}
+
+// entry is what an operation says of itself for the audit.
+type entry struct {
+	operation     string
+	workspace     store.WorkspaceID
+	before, after store.Record // nil where there is none
+	name          string       // of the target
+	refused       string
+}
+
+func (a *Admin) entry(by *Actor, e entry) *store.AuditEntry {
+	out := audit.Entry(a.Now(), e.workspace, e.operation, e.before, e.after)
+	out.RequestID, out.Refused = by.RequestID, e.refused
+	if e.name != "" {
+		out.TargetName = e.name
+	}
+	if acc := by.Account(); acc != nil {
+		out.Account, out.Actor = acc.ID, acc.Name
+	} else if by.machine {
+		out.Actor = "postern"
+	}
+	if by.Client != nil {
+		out.Client = by.Client.ID
+	}
+	if by.Address.IsValid() {
+		out.Address = by.Address.String()
+	}
+	return out
+}

@@ -1,0 +1,433 @@
+package admin
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"postern/server/secret"
+	"postern/store"
+)
+
+// NewClient is the input for CreateClient.
+type NewClient struct {
+	Kind        store.ClientKind // empty is service
+	Name        string
+	Key         string
+	Description string
+	Workspace   string   // id or name; required for a service client
+	Account     string   // id or name; empty makes a new technical user (service), or is the actor (personal)
+	Roles       []string // of the workspace, for a new technical user
+	DefaultAPI  string   // short name; empty is the API of the first role that names one
+	Expiry      Expiry
+	Label       string // of the first secret
+	Bearer      *bool  // nil is true for personal, false for service
+	Narrow      []string
+	Narrowed    bool // then Narrow is all it is left with
+	AdminAccess bool
+	Addresses   []string
+	Confirm     bool // the client works only after its secret was confirmed as saved
+}
+
+// Created is a client with its new secret, which is never shown again.
+type Created struct {
+	Client   *store.Client
+	Account  *store.Account
+	Secret   secret.Secret
+	SecretID store.SecretID
+	Warnings []string
+}
+
+const (
+	maxName        = 200
+	maxDescription = 2000
+	maxSecrets     = 5
+)
+
+// CreateClient makes a client and its first secret.
+func (a *Admin) CreateClient(ctx context.Context, by *Actor, in NewClient) (*Created, error) {
+	if in.Kind == "" {
+		in.Kind = store.ClientService
+	}
+	if in.Kind == store.ClientPersonal {
+		return nil, refuse(Invalid, "personal clients are made by their owners")
+	}
+	ws := a.workspace(in.Workspace)
+	if ws == nil {
+		return nil, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"workspace", "is required; there is no workspace by this name"}}}
+	}
+	if err := a.must(by, opClientCreate, ws.ID); err != nil {
+		return nil, err
+	}
+	if in.AdminAccess {
+		if err := a.mayGive(by, opClientCreate, gift{workspace: a.systemID(), licence: true}); err != nil {
+			return nil, err
+		}
+	}
+	return a.createService(ctx, by, ws, in)
+}
+
+func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspace, in NewClient) (*Created, error) {
+	now := a.now()
+	expires, warnings, err := a.expiry(ws, in.Expiry, now)
+	if err != nil {
+		return nil, err
+	}
+	c := &store.Client{
+		ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: strings.TrimSpace(in.Name), ClientKey: in.Key,
+		Description: in.Description, Responsible: by.accountID(), Workspace: ws.ID, Status: store.ClientActive,
+		Bearer: in.Bearer != nil && *in.Bearer, AdminAccess: in.AdminAccess, Addresses: in.Addresses,
+		CreatedAt: now, CreatedBy: by.accountID(), ExpiresAt: expires,
+	}
+	if in.Confirm {
+		c.Status = store.ClientPending
+	}
+	var f faults
+	checkTexts(&f, c)
+	roles := a.roles(&f, "roles", ws, in.Roles)
+	if c.Narrowed = in.Narrowed; in.Narrowed {
+		for _, r := range a.roles(&f, "narrow", ws, in.Narrow) {
+			c.Roles = append(c.Roles, r.ID)
+		}
+	}
+	c.DefaultAPI = a.defaultAPI(&f, in.DefaultAPI, roles)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	account, writes, err := a.accountFor(ctx, by, ws, c, in, roles)
+	if err != nil {
+		return nil, err
+	}
+	c.Account = account.ID
+	made := a.addSecret(c, in.Label, 0, now)
+	writes = append(writes, store.Insert(c))
+	if err := a.change(ctx, by, entry{operation: opClientCreate.Name, workspace: ws.ID, after: c, name: c.Name}, writes...); err != nil {
+		return nil, err
+	}
+	return &Created{Client: stored(c, store.OpInsert), Account: account, Secret: made.text, SecretID: made.id, Warnings: warnings}, nil
+}
+
+// accountFor returns the account that a new service client acts as, and the
+// writes that make it when it is new.
+func (a *Admin) accountFor(ctx context.Context, by *Actor, ws *store.Workspace, c *store.Client, in NewClient, roles []*store.Role) (*store.Account, []store.Write, error) {
+	if in.Account != "" {
+		if len(roles) > 0 {
+			return nil, nil, refuse(Invalid, "roles: an existing account keeps the roles it has; grant it more instead")
+		}
+		account, err := a.account(ctx, in.Account)
+		if err != nil {
+			return nil, nil, err
+		}
+		own, err := a.Store.GrantsOf(ctx, store.HolderID(account.ID))
+		if err != nil {
+			return nil, nil, fromStore(opClientCreate.Name, err)
+		}
+		if account.AccountKind != store.AccountService || account.Status != store.AccountActive {
+			return nil, nil, refuse(Invalid, "account: a service client acts as an active technical user, and %s is none", account.Name)
+		}
+		// It acts with everything the account has, here and elsewhere.
+		return account, nil, a.givesAccount(ctx, by, opClientCreate, account, own)
+	}
+	given := make([]store.GrantedRole, len(roles))
+	for i, r := range roles {
+		given[i].Role = r.ID
+	}
+	if err := a.mayGive(by, opClientCreate, gift{workspace: ws.ID, roles: given}); err != nil {
+		return nil, nil, err
+	}
+	account := a.technicalUser(by, c)
+	writes := []store.Write{store.Insert(account)}
+	if len(given) > 0 {
+		writes = append(writes, store.Insert(newGrant(store.HolderID(account.ID), ws.ID, given, c.CreatedAt)))
+	}
+	return account, writes, nil
+}
+
+// technicalUser is a new account for a service client. Its name is made from
+// the client's, and unique by the end of the client's id.
+func (a *Admin) technicalUser(by *Actor, c *store.Client) *store.Account {
+	account := &store.Account{
+		ID: store.NewAccountID(store.AccountService), Generation: 1, AccountKind: store.AccountService,
+		Name: slug(c.Name) + "-" + string(c.ID[len(c.ID)-6:]), DisplayName: c.Name, Status: store.AccountActive,
+		CreatedAt: c.CreatedAt, CreatedBy: by.accountID(),
+	}
+	if r := a.State.RoleByRef(LicenceSteward); r != nil {
+		account.Licence = r.ID
+	}
+	return account
+}
+
+func newGrant(h store.HolderID, ws store.WorkspaceID, roles []store.GrantedRole, now store.Time) *store.Grant {
+	return &store.Grant{ID: store.NewGrantID(h, ws), Holder: h, Workspace: ws, Roles: roles, CreatedAt: now}
+}
+
+type madeSecret struct {
+	text secret.Secret
+	id   store.SecretID
+}
+
+// addSecret gives the client a new secret, the first of its list.
+func (a *Admin) addSecret(c *store.Client, label string, expires, now store.Time) madeSecret {
+	text := secret.New(c.ID)
+	s := store.ClientSecret{ID: store.NewSecretID(), Label: label, Hash: text.Hash(), Generation: 1, CreatedAt: now, ExpiresAt: expires}
+	c.Secrets = append([]store.ClientSecret{s}, c.Secrets...)
+	return madeSecret{text, s.ID}
+}
+
+func checkTexts(f *faults, c *store.Client) {
+	switch {
+	case c.Name == "":
+		f.add("name", "is required")
+	case utf8.RuneCountInString(c.Name) > maxName:
+		f.add("name", "has more than %d characters", maxName)
+	}
+	if utf8.RuneCountInString(c.Description) > maxDescription {
+		f.add("description", "has more than %d characters", maxDescription)
+	}
+	if c.ClientKey != "" && !isSlug(c.ClientKey) {
+		f.add("key", slugRule)
+	}
+	for i, text := range c.Addresses {
+		p, err := netip.ParsePrefix(text)
+		if addr, aerr := netip.ParseAddr(text); err != nil && aerr == nil {
+			p, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			f.add("addresses", "%q is no address and no prefix such as 10.0.0.0/8", text)
+			continue
+		}
+		c.Addresses[i] = p.Masked().String()
+	}
+}
+
+// roles finds roles of a workspace, or shared ones, by id, name or ref.
+func (a *Admin) roles(f *faults, place string, ws *store.Workspace, names []string) []*store.Role {
+	var out []*store.Role
+	for _, name := range names {
+		if r := a.role(ws, name); r == nil {
+			f.add(place, "there is no role %q in workspace %s", name, ws.Name)
+		} else if !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// role finds a role of a workspace, or a shared one, by id, name or ref; nil if
+// there is none.
+func (a *Admin) role(ws *store.Workspace, name string) *store.Role {
+	r := a.State.Role(store.RoleID(name))
+	if r == nil && strings.Contains(name, "/") {
+		r = a.State.RoleByRef(name)
+	} else if r == nil {
+		r = a.State.RoleByRef(ws.Name + "/" + name)
+	}
+	if r == nil || r.Workspace != ws.ID && r.Workspace != store.Shared {
+		return nil
+	}
+	return r
+}
+
+// defaultAPI is the API for token requests that name none.
+func (a *Admin) defaultAPI(f *faults, name string, roles []*store.Role) store.APIID {
+	if name != "" {
+		api := a.State.APIByName(name)
+		if api == nil {
+			f.add("default_api", "there is no API %q", name)
+			return ""
+		}
+		return api.ID
+	}
+	for next := slices.Clone(roles); len(next) > 0 && len(next) < 1000; next = next[1:] {
+		for _, rule := range next[0].Rules {
+			if api := a.State.APIByName(rule.API); api != nil && !rule.Deny {
+				return api.ID
+			}
+		}
+		for _, id := range next[0].Parents {
+			if parent := a.State.Role(id); parent != nil {
+				next = append(next, parent)
+			}
+		}
+	}
+	return ""
+}
+
+// client finds a client that the actor may see, and checks that it may do op.
+func (a *Admin) client(ctx context.Context, by *Actor, op Operation, id store.ClientID) (*store.Client, error) {
+	missing := refuse(NotFound, "there is no client %q that you may see", printable(string(id)))
+	if !validClientID(string(id)) {
+		return nil, missing
+	}
+	c, err := a.State.Client(ctx, id)
+	if err != nil {
+		if e, ok := fromStore(op.Name, err).(*Error); ok && e.Kind == NotFound { //nolint:errorlint // made here
+			return nil, missing
+		}
+		return nil, fromStore(op.Name, err)
+	}
+	ws := c.Workspace
+	if ws == "" {
+		ws = a.systemID() // of all workspaces: administrators of the installation look after it
+	}
+	if c.Status == store.ClientDeleted || !a.may(by, opClientGet, ws, string(id)) {
+		return nil, missing
+	}
+	return c, a.must(by, op, ws, string(id))
+}
+
+// Client returns a client.
+func (a *Admin) Client(ctx context.Context, by *Actor, id store.ClientID) (*store.Client, error) {
+	return a.client(ctx, by, opClientGet, id)
+}
+
+// ClientEdit is what can be changed of a client; nil is left as it is. Kind,
+// account, expiry and id never change.
+type ClientEdit struct {
+	Name, Description *string
+	Addresses         *[]string
+	Responsible       *string
+	Bearer            *bool
+	DefaultAPI        *string
+	Narrowed          *bool
+	Narrow            *[]string
+	AdminAccess       *bool
+	Revision          int64 // of If-Match; 0 is any
+}
+
+// EditClient changes a client.
+func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in ClientEdit) (*store.Client, error) {
+	old, err := a.client(ctx, by, opClientEdit, id)
+	if err != nil {
+		return nil, err
+	}
+	if in.Revision != 0 && in.Revision != old.Revision {
+		return nil, stale(old.Revision)
+	}
+	c := *old
+	var f faults
+	set(&c.Name, in.Name)
+	set(&c.Description, in.Description)
+	set(&c.Bearer, in.Bearer)
+	set(&c.AdminAccess, in.AdminAccess)
+	set(&c.Narrowed, in.Narrowed)
+	if c.Addresses = slices.Clone(old.Addresses); in.Addresses != nil { // checkTexts spells them anew
+		c.Addresses = slices.Clone(*in.Addresses)
+	}
+	checkTexts(&f, &c)
+	if in.Responsible != nil {
+		if acc, err := a.account(ctx, *in.Responsible); err != nil || acc.AccountKind != store.AccountUser {
+			f.add("responsible", "is no person's account")
+		} else {
+			c.Responsible = acc.ID
+		}
+	}
+	if in.DefaultAPI != nil {
+		c.DefaultAPI = a.defaultAPI(&f, *in.DefaultAPI, nil)
+	}
+	if ws := a.State.Workspace(c.Workspace); in.Narrow != nil && ws != nil {
+		c.Roles = nil
+		for _, r := range a.roles(&f, "narrow", ws, *in.Narrow) {
+			c.Roles = append(c.Roles, r.ID)
+		}
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	if err := a.widens(ctx, by, old, &c); err != nil {
+		return nil, err
+	}
+	err = a.change(ctx, by, entry{operation: opClientEdit.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	return stored(&c, store.OpUpdate), err
+}
+
+// widens refuses an edit that makes the client more powerful than the actor
+// may: less narrowing is a gift, and so is admin access.
+func (a *Admin) widens(ctx context.Context, by *Actor, old, c *store.Client) error {
+	if c.AdminAccess && !old.AdminAccess {
+		if err := a.mayGive(by, opClientEdit, gift{workspace: a.systemID(), licence: true}); err != nil {
+			return err
+		}
+	}
+	if !old.Narrowed || c.Narrowed && slices.Equal(old.Roles, c.Roles) {
+		return nil
+	}
+	return a.givesClient(ctx, by, opClientEdit, c)
+}
+
+// givesClient is mayGive for what a client can do: who gets its secret gets that.
+func (a *Admin) givesClient(ctx context.Context, by *Actor, op Operation, c *store.Client) error {
+	h, err := a.State.Holder(ctx, c.Account)
+	if err != nil {
+		return fromStore(op.Name, err)
+	}
+	return a.givesAccount(ctx, by, op, h.Account, h.Grants)
+}
+
+// ConfirmClient activates a pending client: its secret is saved.
+func (a *Admin) ConfirmClient(ctx context.Context, by *Actor, id store.ClientID) (*store.Client, error) {
+	old, err := a.client(ctx, by, opClientConfirm, id)
+	if err != nil {
+		return nil, err
+	}
+	if old.Status != store.ClientPending {
+		return nil, refuse(Conflict, "only a pending client is confirmed, and this one is %s", old.State(a.now()))
+	}
+	c := *old
+	c.Status = store.ClientActive
+	err = a.change(ctx, by, entry{operation: opClientConfirm.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	return stored(&c, store.OpUpdate), err
+}
+
+// stored is a record as it is after a write.
+func stored[T store.Record](r T, op store.Op) T {
+	out, _ := store.Write{Op: op, Record: r}.Stored().(T)
+	return out
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func stale(have int64) error {
+	return refuse(Stale, "it is at revision %d now: read it again and repeat the change", have)
+}
+
+// Expiry is how long something lives: for a time, for ever, or as the defaults
+// say.
+type Expiry struct {
+	For   time.Duration
+	Never bool
+}
+
+// expiry computes the end of a new client and the warnings that go with it.
+func (a *Admin) expiry(ws *store.Workspace, e Expiry, now store.Time) (ends store.Time, warnings []string, err error) {
+	limit := a.MaxExpiry
+	if c := time.Duration(ws.MaxLifetime) * time.Second; c > 0 && (limit == 0 || c < limit) {
+		limit = c
+	}
+	if e.Never {
+		if !a.NeverAllowed || ws.NeverForbidden || limit > 0 {
+			return 0, nil, refuse(Invalid, "expires_in: clients of workspace %s must expire; choose an end", ws.Name)
+		}
+		return 0, []string{"This client never expires. Nothing ends it but a revoke: prefer an end, and rotate."}, nil
+	}
+	if e.For < 0 {
+		return 0, nil, refuse(Invalid, "expires_in: a life cannot be negative; -1 days is never, and nothing else below 1 is allowed")
+	}
+	if e.For == 0 {
+		e.For = a.DefaultExpiry
+		if limit > 0 && e.For > limit {
+			e.For = limit
+		}
+	}
+	if limit > 0 && e.For > limit {
+		return 0, nil, refuse(Invalid, "expires_in: workspace %s allows at most %d days", ws.Name, int(limit.Hours()/24))
+	}
+	return now.Add(e.For), nil, nil
+}

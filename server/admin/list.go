@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"slices"
+
+	"postern/store"
+)
+
+// ClientList asks for a page of clients.
+type ClientList struct {
+	Workspace string // id or name; empty is every one that the actor may see
+	Query     store.ClientQuery
+	Cursor    string
+}
+
+// ClientPage is a page of clients.
+type ClientPage struct {
+	Clients []*store.Client
+	Next    string // the cursor of the next page; empty at the end
+	Total   int    // counted up to 10,000
+}
+
+const countMost = 10_000
+
+// Clients returns a page of the clients that the actor may see.
+func (a *Admin) Clients(ctx context.Context, by *Actor, in ClientList) (*ClientPage, error) {
+	ids, all := a.readable(by, opClientList)
+	if !all && len(ids) == 0 {
+		return nil, refuse(Forbidden, "you may not list clients; ask an owner or admin of your workspace")
+	}
+	q := in.Query
+	q.Now = a.now()
+	q.Workspaces = ids
+	if in.Workspace != "" {
+		w := a.workspace(in.Workspace)
+		if w == nil || !all && !slices.Contains(ids, w.ID) {
+			return nil, refuse(NotFound, "there is no workspace %q whose clients you may see", printable(in.Workspace))
+		}
+		q.Workspaces = []store.WorkspaceID{w.ID}
+	}
+	if q.Limit == 0 {
+		q.Limit = 50
+	}
+	if q.Limit < 1 || q.Limit > 500 {
+		return nil, refuse(Invalid, "limit: must be 1 to 500")
+	}
+	question := q // a cursor continues this one and no other
+	question.Now, question.Limit = 0, 0
+	if in.Cursor != "" {
+		q.After = &store.ClientCursor{}
+		if err := a.OpenCursor(in.Cursor, question, q.After); err != nil {
+			return nil, err
+		}
+	}
+	page := &ClientPage{}
+	var err error
+	if page.Total, err = a.Store.CountClients(ctx, q, countMost); err != nil {
+		return nil, fromStore(opClientList.Name, err)
+	}
+	limit := q.Limit
+	q.Limit++ // one more tells whether there is a next page
+	if page.Clients, err = a.Store.Clients(ctx, q); err != nil {
+		return nil, fromStore(opClientList.Name, err)
+	}
+	if len(page.Clients) > limit {
+		page.Clients = page.Clients[:limit]
+		last := page.Clients[limit-1]
+		value, err := a.sortValue(ctx, last, q.Sort)
+		if err != nil {
+			return nil, err
+		}
+		if page.Next, err = a.SealCursor(question, store.ClientCursor{Value: value, ID: last.ID}); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+// sortValue is the text that a client has in the sorted column.
+func (a *Admin) sortValue(ctx context.Context, c *store.Client, by store.ClientSort) (string, error) {
+	var last store.Time
+	if by == store.SortLastUse {
+		uses, err := a.LastUses(ctx, []*store.Client{c})
+		if err != nil {
+			return "", err
+		}
+		last = uses[c.ID].SuccessAt
+	}
+	return c.SortValue(by, last), nil
+}

@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"strings"
+
+	"postern/policy"
+	"postern/store"
+)
+
+// Operation is one thing that can be asked of Postern's own API: what the audit
+// calls it, and the endpoint that the policy engine decides about.
+type Operation struct {
+	Name   string // "client.revoke"
+	Method string
+	Path   string // with {parameters}
+	Tag    string
+	Text   string // one line, for the catalogue and the API reference
+	// accounts: operations on people and their licences, for which a client
+	// with admin access is not bounded by its account's licence.
+	accounts bool
+}
+
+// The operations.
+var (
+	opClientCreate  = Operation{Name: "client.create", Method: "POST", Path: root + "/clients", Tag: "clients", Text: "Create a client and its first secret"}
+	opClientList    = Operation{Name: "client.list", Method: "GET", Path: root + "/clients", Tag: "clients", Text: "List clients"}
+	opClientGet     = Operation{Name: "client.get", Method: "GET", Path: root + "/clients/{client}", Tag: "clients", Text: "Get a client"}
+	opClientEdit    = Operation{Name: "client.edit", Method: "PATCH", Path: root + "/clients/{client}", Tag: "clients", Text: "Edit a client"}
+	opClientConfirm = Operation{Name: "client.confirm", Method: "POST", Path: root + "/clients/{client}/confirm", Tag: "clients", Text: "Confirm that the secret is saved, which activates the client"}
+	opClientRotate  = Operation{Name: "client.rotate", Method: "POST", Path: root + "/clients/{client}/secrets", Tag: "clients", Text: "Make a new secret; the old ones end after an overlap"}
+	opSecretRevoke  = Operation{Name: "client.secret.revoke", Method: "DELETE", Path: root + "/clients/{client}/secrets/{secret}", Tag: "clients", Text: "Revoke one secret, and the tokens it minted"}
+	opClientRevoke  = Operation{Name: "client.revoke", Method: "POST", Path: root + "/clients/{client}/revoke", Tag: "clients", Text: "Revoke a client: nothing of it works any more, at once"}
+	opClientRestore = Operation{Name: "client.restore", Method: "POST", Path: root + "/clients/{client}/restore", Tag: "clients", Text: "Restore a revoked client: its secrets work again, its old access tokens stay dead"}
+	opClientDelete  = Operation{Name: "client.delete", Method: "DELETE", Path: root + "/clients/{client}", Tag: "clients", Text: "Delete a revoked client for ever"}
+
+	opRoleCreate = Operation{Name: "role.create", Method: "POST", Path: root + "/roles", Tag: "roles", Text: "Create a role"}
+	opRoleList   = Operation{Name: "role.list", Method: "GET", Path: root + "/roles", Tag: "roles", Text: "List roles"}
+	opRoleGet    = Operation{Name: "role.get", Method: "GET", Path: root + "/roles/{role}", Tag: "roles", Text: "Get a role"}
+	opRoleEdit   = Operation{Name: "role.edit", Method: "PATCH", Path: root + "/roles/{role}", Tag: "roles", Text: "Edit a role's description, parents and rules"}
+	opRoleDelete = Operation{Name: "role.delete", Method: "DELETE", Path: root + "/roles/{role}", Tag: "roles", Text: "Delete a role that nobody holds, or with cascade its grants too"}
+
+	opGrantList   = Operation{Name: "grant.list", Method: "GET", Path: root + "/grants", Tag: "grants", Text: "List grants"}
+	opGrantSet    = Operation{Name: "grant.set", Method: "PUT", Path: root + "/grants/{workspace}/{holder}", Tag: "grants", Text: "Set the roles of an account or team in a workspace"}
+	opGrantDelete = Operation{Name: "grant.delete", Method: "DELETE", Path: root + "/grants/{workspace}/{holder}", Tag: "grants", Text: "Take all roles in a workspace from an account or team"}
+
+	opAPICreate = Operation{Name: "api.create", Method: "POST", Path: root + "/apis", Tag: "apis", Text: "Register an API"}
+	opAPIList   = Operation{Name: "api.list", Method: "GET", Path: root + "/apis", Tag: "apis", Text: "List APIs"}
+	opAPIGet    = Operation{Name: "api.get", Method: "GET", Path: root + "/apis/{api}", Tag: "apis", Text: "Get an API and its endpoints"}
+	opAPIEdit   = Operation{Name: "api.edit", Method: "PATCH", Path: root + "/apis/{api}", Tag: "apis", Text: "Edit an API"}
+	opAPIImport = Operation{Name: "api.import", Method: "POST", Path: root + "/apis/{api}/openapi", Tag: "apis", Text: "Replace the endpoints by those of an OpenAPI document"}
+	opAPIDelete = Operation{Name: "api.delete", Method: "DELETE", Path: root + "/apis/{api}", Tag: "apis", Text: "Delete an API that no role names"}
+
+	opWorkspaceCreate = Operation{Name: "workspace.create", Method: "POST", Path: root + "/workspaces", Tag: "workspaces", Text: "Create a workspace"}
+	opWorkspaceList   = Operation{Name: "workspace.list", Method: "GET", Path: root + "/workspaces", Tag: "workspaces", Text: "List workspaces"}
+	opWorkspaceGet    = Operation{Name: "workspace.get", Method: "GET", Path: root + "/workspaces/{workspace}", Tag: "workspaces", Text: "Get a workspace"}
+	opWorkspaceEdit   = Operation{Name: "workspace.edit", Method: "PATCH", Path: root + "/workspaces/{workspace}", Tag: "workspaces", Text: "Edit a workspace's description and settings"}
+
+	opAccountList = Operation{Name: "account.list", Method: "GET", Path: root + "/accounts", Tag: "accounts", Text: "List people and technical users", accounts: true}
+	opAccountGet  = Operation{Name: "account.get", Method: "GET", Path: root + "/accounts/{account}", Tag: "accounts", Text: "Get an account", accounts: true}
+
+	opKeyList   = Operation{Name: "key.list", Method: "GET", Path: root + "/keys", Tag: "keys", Text: "List signing and sealing keys"}
+	opKeyRotate = Operation{Name: "key.rotate", Method: "POST", Path: root + "/keys/rotate", Tag: "keys", Text: "Publish a new key, which signs once verifiers know it"}
+	opKeyRevoke = Operation{Name: "key.revoke", Method: "POST", Path: root + "/keys/{key}/revoke", Tag: "keys", Text: "Take a key out of the JWKS at once; every token signed by it is dead"}
+	opKeyReseal = Operation{Name: "key.reseal", Method: "POST", Path: root + "/keys/reseal", Tag: "keys", Text: "Seal all keys by the first key-encryption key"}
+
+	opUsage       = Operation{Name: "usage.read", Method: "GET", Path: root + "/usage", Tag: "usage", Text: "Counters and last uses of clients"}
+	opAuditList   = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
+	opAuditVerify = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
+	opCheck       = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
+	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of everything but keys, sessions and used assertion ids"}
+)
+
+// Operations returns every operation: the catalogue of Postern's own API.
+func Operations() []Operation {
+	return []Operation{
+		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke,
+		opClientRevoke, opClientRestore, opClientDelete,
+		opRoleCreate, opRoleList, opRoleGet, opRoleEdit, opRoleDelete,
+		opGrantList, opGrantSet, opGrantDelete,
+		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,
+		opWorkspaceCreate, opWorkspaceList, opWorkspaceGet, opWorkspaceEdit,
+		opAccountList, opAccountGet,
+		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
+		opUsage, opAuditList, opAuditVerify, opCheck, opBackup,
+	}
+}
+
+// at is the canonical path of an operation on one object.
+func (op Operation) at(ids ...string) string {
+	var path strings.Builder
+	for s := range strings.SplitSeq(op.Path[1:], "/") {
+		if strings.HasPrefix(s, "{") && len(ids) > 0 {
+			s, ids = ids[0], ids[1:]
+		}
+		path.WriteByte('/')
+		path.WriteString(s)
+	}
+	return path.String()
+}
+
+// may reports whether the actor may do an operation in a workspace: by what it
+// holds there, or in the workspace system. A rule that denies, in either,
+// denies.
+func (a *Admin) may(by *Actor, op Operation, ws store.WorkspaceID, ids ...string) bool {
+	if by.machine {
+		return true
+	}
+	if by.Holder == nil {
+		return false
+	}
+	system := a.systemID()
+	if by.Client != nil && by.Client.Workspace != "" && by.Client.Workspace != ws {
+		return false // this credential is for one workspace
+	}
+	c := by.caller()
+	c.NoLicence = op.accounts && by.Client != nil && by.Client.AdminAccess
+	allowed := false
+	for _, at := range []store.WorkspaceID{ws, system} {
+		d := a.Policy.Decide(c, &policy.Request{Workspace: at, API: store.PosternAPI, Method: op.Method, Path: op.at(ids...)})
+		if d.Reason == policy.Denied || d.Reason == policy.Forbids {
+			return false
+		}
+		allowed = allowed || d.Allowed
+	}
+	return allowed
+}
+
+// must is may as an error; the refusal of a change is written to the audit.
+func (a *Admin) must(by *Actor, op Operation, ws store.WorkspaceID, ids ...string) error {
+	if a.may(by, op, ws, ids...) {
+		return nil
+	}
+	return a.refused(by, op, ws, "you may not do this here ("+op.Name+"); ask an owner or admin of workspace "+a.workspaceName(ws))
+}
+
+// refused records the refusal of an operation and returns it as an error.
+func (a *Admin) refused(by *Actor, op Operation, ws store.WorkspaceID, reason string) error {
+	if op.Method != "GET" && a.Refusals != nil && by.Holder != nil {
+		a.Refusals.Add(a.entry(by, entry{operation: op.Name, workspace: ws, refused: reason}))
+	}
+	return &Error{Kind: Forbidden, Message: reason}
+}
+
+func (a *Admin) systemID() store.WorkspaceID {
+	if w := a.State.WorkspaceByName(store.SystemWorkspace); w != nil {
+		return w.ID
+	}
+	return ""
+}
+
+func (a *Admin) workspaceName(id store.WorkspaceID) string {
+	if w := a.State.Workspace(id); w != nil {
+		return w.Name
+	}
+	return string(id)
+}
+
+// readable returns the workspaces in which the actor may do an operation of
+// reading. all is true when it is every one, now and later.
+func (a *Admin) readable(by *Actor, op Operation) (ids []store.WorkspaceID, all bool) {
+	if a.may(by, op, a.systemID()) {
+		return nil, true
+	}
+	for _, w := range a.State.Workspaces() {
+		if a.may(by, op, w.ID) {
+			ids = append(ids, w.ID)
+		}
+	}
+	return ids, false
+}
+
+// workspace finds a workspace by id or name.
+func (a *Admin) workspace(idOrName string) *store.Workspace {
+	if w := a.State.Workspace(store.WorkspaceID(idOrName)); w != nil {
+		return w
+	}
+	return a.State.WorkspaceByName(idOrName)
+}

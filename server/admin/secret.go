@@ -1,0 +1,165 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"postern/store"
+)
+
+// Rotation is the input for RotateSecret.
+type Rotation struct {
+	Label    string
+	Overlap  time.Duration // how long the old secrets go on; 0 ends them now
+	Keep     bool          // the old ones go on as they are: a further secret
+	Expiry   Expiry        // of the new secret; the zero value lives as long as the client
+	Revision int64
+}
+
+// RotateSecret makes a new secret for a client and ends the old ones after an
+// overlap.
+func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, in Rotation) (*Created, error) {
+	old, err := a.client(ctx, by, opClientRotate, id)
+	if err != nil {
+		return nil, err
+	}
+	now := a.now()
+	switch state := old.State(now); {
+	case in.Revision != 0 && in.Revision != old.Revision:
+		return nil, stale(old.Revision)
+	case state != store.ClientActive && state != store.ClientPending:
+		return nil, refuse(Conflict, "the client is %s; only an active client gets a new secret", state)
+	case in.Overlap < 0:
+		return nil, refuse(Invalid, "overlap: cannot be negative")
+	}
+	if acc := by.Account(); old.ClientKind == store.ClientPersonal && (acc == nil || acc.ID != old.Account) && !by.machine {
+		return nil, a.refused(by, opClientRotate, old.Workspace, "a personal client's secret is made by its owner alone; an administrator may revoke it")
+	}
+	// Who makes a secret of a client can act as its account.
+	if err := a.givesClient(ctx, by, opClientRotate, old); err != nil {
+		return nil, err
+	}
+	c := *old
+	c.Secrets = nil
+	live := 0
+	for _, s := range old.Secrets {
+		if s.Live(now) && !in.Keep {
+			s = retire(s, now, in.Overlap)
+		}
+		if s.Live(now) {
+			live++
+		}
+		if s.Live(now) || s.ID == old.Secrets[0].ID {
+			c.Secrets = append(c.Secrets, s)
+		}
+	}
+	if live >= maxSecrets {
+		return nil, refuse(Conflict, "the client has %d live secrets already; revoke one first", live)
+	}
+	var expires store.Time
+	if in.Expiry.For > 0 {
+		expires = now.Add(in.Expiry.For)
+	}
+	made := a.addSecret(&c, in.Label, expires, now)
+	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c)); err != nil {
+		return nil, err
+	}
+	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id}, nil
+}
+
+// retire ends a secret after an overlap.
+func retire(s store.ClientSecret, now store.Time, overlap time.Duration) store.ClientSecret {
+	if overlap == 0 {
+		s.RevokedAt, s.Generation = now, s.Generation+1
+		return s
+	}
+	s.ExpiresAt = s.ExpiresAt.Sooner(now.Add(overlap))
+	return s
+}
+
+// RevokeSecret revokes one secret and, with it, the tokens it minted.
+func (a *Admin) RevokeSecret(ctx context.Context, by *Actor, id store.ClientID, secretID store.SecretID) (*store.Client, error) {
+	old, err := a.client(ctx, by, opSecretRevoke, id)
+	if err != nil {
+		return nil, err
+	}
+	c := *old
+	c.Secrets = append([]store.ClientSecret(nil), old.Secrets...)
+	s := c.Secret(secretID)
+	switch {
+	case s == nil:
+		return nil, refuse(NotFound, "the client has no secret %q", printable(string(secretID)))
+	case s.RevokedAt != 0:
+		return nil, refuse(Conflict, "this secret is revoked already")
+	}
+	*s = retire(*s, a.now(), 0)
+	err = a.change(ctx, by, entry{operation: opSecretRevoke.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	return stored(&c, store.OpUpdate), err
+}
+
+// RevokeClient stops every further use of a client, and of the tokens it minted.
+func (a *Admin) RevokeClient(ctx context.Context, by *Actor, id store.ClientID, reason string) (*store.Client, error) {
+	old, err := a.client(ctx, by, opClientRevoke, id)
+	if err != nil {
+		return nil, err
+	}
+	if old.Status == store.ClientRevoked {
+		return nil, refuse(Conflict, "the client is revoked already")
+	}
+	if len(reason) > maxName {
+		return nil, refuse(Invalid, "reason: has more than %d characters", maxName)
+	}
+	c := *old
+	c.Status, c.RevokedReason, c.RevokedAt = store.ClientRevoked, reason, a.now()
+	c.Generation++
+	err = a.change(ctx, by, entry{operation: opClientRevoke.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	return stored(&c, store.OpUpdate), err
+}
+
+// RestoreClient makes a revoked client work again. Access tokens from before
+// the revoke stay dead, since its generation was raised and is not lowered.
+func (a *Admin) RestoreClient(ctx context.Context, by *Actor, id store.ClientID) (*store.Client, error) {
+	old, err := a.client(ctx, by, opClientRestore, id)
+	if err != nil {
+		return nil, err
+	}
+	now := a.now()
+	h, err := a.State.Holder(ctx, old.Account)
+	if err != nil {
+		return nil, fromStore(opClientRestore.Name, err)
+	}
+	switch {
+	case old.Status != store.ClientRevoked:
+		return nil, refuse(Conflict, "only a revoked client is restored, and this one is %s", old.State(now))
+	case old.RevokedReason == store.ReasonLeaked:
+		return nil, refuse(Conflict, "a leaked client is never restored; make a new one")
+	case old.ExpiresAt.Over(now):
+		return nil, refuse(Conflict, "the client expired at %s; make a new one", old.ExpiresAt)
+	case h.Account.Status != store.AccountActive:
+		return nil, refuse(Conflict, "its account %s is %s; reactivate that first", h.Account.Name, h.Account.Status)
+	case old.Workspace != "" && a.State.Workspace(old.Workspace) == nil:
+		return nil, refuse(Conflict, "its workspace is gone")
+	}
+	if err := a.givesAccount(ctx, by, opClientRestore, h.Account, h.Grants); err != nil {
+		return nil, err
+	}
+	c := *old
+	c.Status, c.RevokedReason, c.RevokedAt = store.ClientActive, "", 0
+	err = a.change(ctx, by, entry{operation: opClientRestore.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	return stored(&c, store.OpUpdate), err
+}
+
+// DeleteClient ends a revoked client for ever. A tombstone keeps its id.
+func (a *Admin) DeleteClient(ctx context.Context, by *Actor, id store.ClientID) error {
+	old, err := a.client(ctx, by, opClientDelete, id)
+	if err != nil {
+		return err
+	}
+	if old.Status != store.ClientRevoked {
+		return refuse(Conflict, "only a revoked client is deleted, and this one is %s; revoke it first", old.State(a.now()))
+	}
+	c := *old
+	c.Status, c.DeletedAt, c.Secrets, c.ClientKey = store.ClientDeleted, a.now(), nil, ""
+	c.Generation++
+	return a.change(ctx, by, entry{operation: opClientDelete.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+}

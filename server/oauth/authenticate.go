@@ -1,0 +1,199 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/server/secret"
+	"postern/store"
+)
+
+// The ways a client authenticates (RFC 7591 section 2).
+const (
+	methodBasic = "client_secret_basic"
+	methodPost  = "client_secret_post"
+)
+
+// authenticated is a client that proved who it is.
+type authenticated struct {
+	client *store.Client
+	secret *store.ClientSecret // that it proved it by
+	holder *store.Holder       // its account and grants
+	method string
+}
+
+// credentials are what a request claims.
+type credentials struct {
+	id     string
+	text   string // the secret
+	method string
+}
+
+var (
+	errNoCredentials = errors.New("no client credentials")
+	errUnusable      = errors.New("the client, its account or its workspace is not usable")
+	errWrongSecret   = errors.New("wrong secret")
+	errAddress       = errors.New("the client's address list does not hold this address")
+	errMethod        = errors.New("the client does not authenticate by this method")
+)
+
+// authenticate finds out which client sends the request (RFC 6749 section 2.3).
+// Failures are counted; once there are too many of them, they are answered 429.
+// A good secret is never refused for the failures of others.
+func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
+	sent, err := readCredentials(c.Request.Header["Authorization"], f)
+	if err != nil {
+		return authenticated{}, err
+	}
+	from := h.Address(c.Request)
+	auth, err := h.verify(c, sent, from)
+	if err == nil || errors.Is(err, store.ErrUnavailable) {
+		return auth, err
+	}
+	if h.Failures != nil {
+		if blocked, after := h.Failures.Failed(sent.id, from, h.Now()); blocked {
+			return auth, tooMany(after)
+		}
+	}
+	return auth, invalidClient(err)
+}
+
+// readCredentials takes them from the header or from the body, never from both
+// (RFC 6749 section 2.3: one method in each request).
+func readCredentials(authorization []string, f form) (credentials, error) {
+	if len(authorization) > 1 {
+		return credentials{}, invalidRequest("there are several Authorization headers")
+	}
+	id, text := f.get("client_id"), f.get("client_secret")
+	if f.get("client_assertion") != "" || f.get("client_assertion_type") != "" {
+		return credentials{}, invalidClient(errMethod)
+	}
+	if len(authorization) == 0 {
+		if id == "" || text == "" {
+			return credentials{}, invalidClient(errNoCredentials)
+		}
+		return credentials{id, text, methodPost}, nil
+	}
+	if text != "" {
+		return credentials{}, invalidRequest("the client authenticates by header and body at once; use one")
+	}
+	basic, err := parseBasic(authorization[0])
+	if err != nil {
+		return credentials{}, err
+	}
+	if id != "" && id != basic.id {
+		return credentials{}, invalidRequest("client_id is not the client of the Authorization header")
+	}
+	return basic, nil
+}
+
+// parseBasic reads HTTP Basic (RFC 7617) whose two parts are form-encoded (RFC
+// 6749 section 2.3.1).
+func parseBasic(header string) (credentials, error) {
+	scheme, encoded, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Basic") || len(encoded) > 4096 {
+		return credentials{}, invalidClient(errNoCredentials)
+	}
+	plain, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return credentials{}, invalidClient(errNoCredentials)
+	}
+	id, text, ok := strings.Cut(string(plain), ":")
+	if !ok || id == "" || text == "" {
+		return credentials{}, invalidClient(errNoCredentials)
+	}
+	if id, err = unescape(id); err == nil {
+		text, err = unescape(text)
+	}
+	if err != nil {
+		return credentials{}, invalidClient(err)
+	}
+	return credentials{id, text, methodBasic}, nil
+}
+
+// verify looks the client up and compares. Everything that is wrong with it is
+// found after the comparison, so that a stranger learns nothing by it.
+func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (authenticated, error) {
+	ctx := c.Request.Context()
+	text := secret.Of(sent.text)
+	if secret.Looks(sent.text) {
+		parsed, owner, err := secret.Parse(sent.text)
+		if err != nil || string(owner) != sent.id {
+			return authenticated{}, errWrongSecret // no look-up for what cannot be right
+		}
+		text = parsed
+	}
+	client, err := h.State.Client(ctx, store.ClientID(sent.id))
+	if errors.Is(err, store.ErrNotFound) {
+		secret.Matches(text, unknownHash) // as long as for a known client
+		return authenticated{}, err
+	}
+	if err != nil {
+		return authenticated{}, err
+	}
+	matched := matching(client, text)
+	if matched == nil {
+		return authenticated{}, errWrongSecret
+	}
+	now := store.At(h.Now())
+	holder, err := h.State.Holder(ctx, client.Account)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return authenticated{}, err
+	}
+	switch {
+	case err != nil, client.State(now) != store.ClientActive, !matched.Live(now), holder.Account.Status != store.AccountActive,
+		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil:
+		return authenticated{}, errUnusable
+	case !allowsMethod(client, sent.method):
+		return authenticated{}, errMethod
+	case !allowsAddress(client, from):
+		return authenticated{}, errAddress
+	}
+	return authenticated{client, matched, holder, sent.method}, nil
+}
+
+// unknownHash is what the secret of an unknown client is compared with; no text
+// has it.
+var unknownHash = make([]byte, 32) //nolint:gochecknoglobals // a constant
+
+// matching returns the secret of the client that text is, or nil. It looks at
+// all of them whichever matches.
+func matching(c *store.Client, text secret.Secret) *store.ClientSecret {
+	var matched *store.ClientSecret
+	compared := false
+	for i := range c.Secrets {
+		if s := &c.Secrets[i]; len(s.Hash) > 0 {
+			compared = true
+			if secret.Matches(text, s.Hash) {
+				matched = s
+			}
+		}
+	}
+	if !compared {
+		secret.Matches(text, unknownHash)
+	}
+	return matched
+}
+
+func allowsMethod(c *store.Client, method string) bool {
+	return len(c.AuthMethods) == 0 || slices.Contains(c.AuthMethods, method)
+}
+
+// allowsAddress reports whether the client may call from an address. One with a
+// list may not call from an unknown one.
+func allowsAddress(c *store.Client, from netip.Addr) bool {
+	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		return err == nil && from.IsValid() && p.Contains(from.Unmap())
+	})
+}
+
+var (
+	noStore     = []string{"no-store"}         //nolint:gochecknoglobals // a header's value, shared by all answers
+	contentJSON = []string{"application/json"} //nolint:gochecknoglobals // the same
+)

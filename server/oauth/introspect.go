@@ -1,0 +1,183 @@
+package oauth
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/policy"
+	"postern/server/token"
+	"postern/server/usage"
+	"postern/store"
+)
+
+// bearerLife is how long, at most, a gateway may believe what introspection
+// said of a secret that was sent as a bearer.
+const bearerLife = 300_000 // ms
+
+// introspect tells an API's gateway about a token (RFC 7662). A token that is
+// not for an API of the caller is inactive for it, and nothing else is said.
+func (h *Handler) introspect(c *gin.Context) error {
+	f, err := readForm(c.Request, "")
+	if err != nil {
+		return err
+	}
+	if err := h.fresh(c); err != nil {
+		return err
+	}
+	auth, err := h.authenticate(c, f)
+	if err != nil {
+		return err
+	}
+	if ok, after := h.introspectLimit.Allow(string(auth.client.ID), h.IntrospectRate, h.Now()); !ok {
+		return tooMany(after)
+	}
+	text := f.get("token")
+	if text == "" {
+		return invalidRequest("token is missing")
+	}
+	caller, err := h.Verifier.Verify(c.Request.Context(), text)
+	if err != nil && !errors.Is(err, token.ErrInvalid) {
+		return err
+	}
+	seen, active := seenToken{}, false
+	if err == nil {
+		seen, active = h.seenBy(auth.client, caller)
+	}
+	header := c.Writer.Header()
+	header["Content-Type"], header["Cache-Control"] = contentJSON, noStore
+	h.Metrics.Introspected(active)
+	if !active {
+		_, _ = c.Writer.WriteString(`{"active":false}`)
+		return nil
+	}
+	e := usage.Event{Client: caller.Client.ID, Secret: caller.Secret, Outcome: store.OutcomeIntrospected, Address: h.Address(c.Request), Endpoint: "POST /oauth2/introspect"}
+	h.Usage.Record(e)
+	_, _ = c.Writer.Write(h.describe(make([]byte, 0, 640), caller, seen))
+	return nil
+}
+
+// seenToken is what a gateway may know of a token.
+type seenToken struct {
+	audience []string
+	scopes   []string
+	ends     store.Time
+}
+
+// seenBy reports what a client may know of a token: only what is for an API that
+// it introspects for, by what the token's account is granted now.
+func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken, bool) {
+	ws := caller.Client.Workspace
+	if ws != "" && !h.apiAccess(ws) {
+		return seenToken{}, false
+	}
+	who := &policy.Caller{Holder: caller.Holder, Narrowed: caller.Client.Narrowed, Roles: caller.Client.Roles, Scopes: caller.Scopes, AnyScope: caller.AnyScope}
+	if caller.Token == nil {
+		return h.seenSecret(gateway, caller, who)
+	}
+	seen := seenToken{audience: caller.Token.Audience, ends: caller.ExpiresAt}
+	var names []string
+	for _, audience := range caller.Token.Audience {
+		if api := h.State.APIByAudience(audience); api != nil && slices.Contains(api.Introspectors, gateway.ID) && h.usable(who, ws, api) {
+			names = append(names, api.Name)
+		}
+	}
+	if len(names) == 0 {
+		return seenToken{}, false
+	}
+	may := h.Policy.Scopes(who, ws, names)
+	if contains(may, caller.Scopes) {
+		seen.scopes = caller.Scopes // as nearly always: nothing to copy
+	} else {
+		for _, s := range caller.Scopes {
+			if slices.Contains(may, s) {
+				seen.scopes = append(seen.scopes, s)
+			}
+		}
+	}
+	return seen, true
+}
+
+// seenSecret is seenBy for a client's secret that was sent as a bearer: it is
+// for the first API of the caller that the account reaches.
+func (h *Handler) seenSecret(gateway *store.Client, caller *token.Caller, who *policy.Caller) (seenToken, bool) {
+	for _, api := range h.State.APIs() {
+		if slices.Contains(api.Introspectors, gateway.ID) && h.usable(who, caller.Client.Workspace, api) {
+			return seenToken{
+				audience: []string{api.Audience}, scopes: h.Policy.Scopes(who, caller.Client.Workspace, []string{api.Name}),
+				ends: caller.ExpiresAt.Sooner(store.At(h.Now()) + bearerLife),
+			}, true
+		}
+	}
+	return seenToken{}, false
+}
+
+func (h *Handler) apiAccess(ws store.WorkspaceID) bool {
+	w := h.State.Workspace(ws)
+	return w != nil && w.APIAccess
+}
+
+func contains(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// describe appends the answer (RFC 7662 section 2.2).
+func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byte {
+	b = append(b, `{"active":true,"token_type":"Bearer","client_id":`...)
+	b = strconv.AppendQuote(b, string(caller.Client.ID)) // ids are of characters that need no escape
+	b = append(b, `,"sub":`...)
+	b = strconv.AppendQuote(b, string(caller.Holder.Account.ID))
+	b = append(b, `,"username":`...)
+	b = strconv.AppendQuote(b, caller.Holder.Account.Name)
+	b = append(b, `,"iss":`...)
+	b = strconv.AppendQuote(b, h.Issuer)
+	b = append(b, `,"aud":`...)
+	if len(seen.audience) > 1 {
+		b = append(b, '[')
+	}
+	for i, a := range seen.audience {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendQuote(b, a)
+	}
+	if len(seen.audience) > 1 {
+		b = append(b, ']')
+	}
+	if len(seen.scopes) > 0 {
+		b = append(b, `,"scope":"`...)
+		b = append(b, strings.Join(seen.scopes, " ")...)
+		b = append(b, '"')
+	}
+	if seen.ends != 0 {
+		b = append(b, `,"exp":`...)
+		b = strconv.AppendInt(b, int64(seen.ends)/1000, 10)
+	}
+	if caller.Token != nil {
+		b = append(b, `,"iat":`...)
+		b = strconv.AppendInt(b, caller.Token.IssuedAt, 10)
+		b = append(b, `,"jti":`...)
+		b = strconv.AppendQuote(b, caller.Token.ID)
+	}
+	if caller.Client.Workspace != "" {
+		b = append(b, `,"workspace":`...)
+		b = strconv.AppendQuote(b, string(caller.Client.Workspace))
+	}
+	return append(b, '}')
+}
+
+// event is a use of a client's secret at one of these endpoints.
+func (h *Handler) event(auth authenticated, outcome store.Outcome, c *gin.Context) usage.Event {
+	return usage.Event{
+		Client: auth.client.ID, Secret: auth.secret.ID, Outcome: outcome,
+		Address: h.Address(c.Request), Endpoint: "POST /oauth2/token",
+	}
+}

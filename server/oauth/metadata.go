@@ -1,0 +1,78 @@
+package oauth
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/server/keys"
+)
+
+// document is authorization server metadata (RFC 8414 section 2).
+type document struct {
+	Issuer                string   `json:"issuer"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevokeAuthMethods     []string `json:"revocation_endpoint_auth_methods_supported"`
+}
+
+// openIDDocument is what OpenID Connect clients need in addition before they
+// believe a server (OpenID Connect Discovery 1.0 section 3).
+type openIDDocument struct {
+	document
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+}
+
+// describeServer is made of the configuration alone: no header of a request
+// changes what we say of ourselves.
+func (h *Handler) describeServer() document {
+	methods := []string{methodBasic, methodPost}
+	return document{
+		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
+		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
+		GrantTypes: []string{grantClientCredentials}, ResponseTypes: []string{},
+		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
+	}
+}
+
+func (h *Handler) metadata(c *gin.Context) {
+	c.Header("Cache-Control", "public, max-age=3600")
+	c.JSON(http.StatusOK, h.describeServer())
+}
+
+func (h *Handler) openIDConfiguration(c *gin.Context) {
+	d := openIDDocument{
+		document: h.describeServer(), AuthorizationEndpoint: h.Issuer + "/oauth2/authorize",
+		SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"ES256", "EdDSA", "RS256"},
+	}
+	// "code" is there because clients refuse an empty list; the authorization
+	// endpoint says that it is not supported.
+	d.ResponseTypes = []string{"code"}
+	c.Header("Cache-Control", "public, max-age=3600")
+	c.JSON(http.StatusOK, d)
+}
+
+// jwks serves the public keys (RFC 7517).
+func (h *Handler) jwks(c *gin.Context) {
+	c.Header("Cache-Control", "public, max-age="+strconv.Itoa(int(keys.JWKSMaxAge/time.Second)))
+	c.Data(http.StatusOK, "application/jwk-set+json", h.Keys.JWKS())
+}
+
+// authorize is there for clients that want to know where it is; this server is
+// for machines, who have nobody to send there.
+func (h *Handler) authorize(*gin.Context) error {
+	return &Error{
+		Code: "unsupported_response_type", Status: http.StatusBadRequest,
+		Description: "this server issues tokens to machines by grant_type client_credentials at /oauth2/token; nobody signs in here",
+	}
+}
