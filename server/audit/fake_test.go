@@ -54,6 +54,13 @@ func (m *memory) Commit(_ context.Context, writes ...store.Write) error {
 	return nil
 }
 
+// fail makes the next commits fail, or succeed again.
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
+
 func at(r store.Record) string { return string(r.Kind()) + " " + r.Key() }
 
 func (m *memory) All(_ context.Context, yield func(store.Record) error, kinds ...store.Kind) error {

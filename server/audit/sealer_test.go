@@ -307,13 +307,13 @@ func TestRunSealsWithinFiveSecondsAndOutlivesAnOutage(t *testing.T) {
 		if err := m.Commit(ctx, store.Insert(e)); err != nil {
 			t.Fatal(err)
 		}
-		m.err = &store.Unavailable{Err: errors.New("down")}
+		m.fail(&store.Unavailable{Err: errors.New("down")})
 		time.Sleep(20 * time.Second) // the test's own clock
 		synctest.Wait()
 		if got := len(m.entries(t, "acme")); got != 0 {
 			t.Errorf("%d sealed in the outage, want 0", got)
 		}
-		m.err = nil
+		m.fail(nil)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if got := len(m.entries(t, "acme")); got != 1 {
