@@ -280,7 +280,7 @@ func TestManySealersAtOnceMakeOneChain(t *testing.T) {
 		s := w.node(t, "one", "a key-encryption key") // the same name: all hold the lease
 		all.Go(func() {
 			for range 10 {
-				if err := s.Seal(context.Background()); err != nil {
+				if err := s.Seal(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}

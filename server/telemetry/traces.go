@@ -57,7 +57,9 @@ func Traces(ctx context.Context, endpoint, version string, log *slog.Logger) (
 	)
 	// The SDK has one error handler for the process, which writes to standard
 	// error in a form of its own.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are not sent", "error", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.WarnContext(ctx, "traces are not sent", "error", err)
+	}))
 	middleware = otelhttp.NewMiddleware("postern",
 		otelhttp.WithTracerProvider(provider),
 		otelhttp.WithPropagators(propagation.TraceContext{}))

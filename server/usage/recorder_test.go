@@ -248,7 +248,7 @@ func TestAFlushThatHangsHoldsUpNoRecord(t *testing.T) {
 	r := usage.New(usage.Options{Store: f, Now: noon().Now})
 	r.Record(event("a", "x", store.OutcomeAllowed))
 	done := make(chan error)
-	go func() { done <- r.Flush(context.Background()) }()
+	go func() { done <- r.Flush(t.Context()) }()
 	for range 100 { // would deadlock here
 		r.Record(event("a", "x", store.OutcomeAllowed))
 	}
@@ -309,7 +309,7 @@ func TestEventsFromManyGoroutinesAreAllCounted(t *testing.T) {
 			for i := range 1000 {
 				r.Record(event("a", "x", store.OutcomeAllowed))
 				if i%100 == 0 {
-					_ = r.Flush(context.Background())
+					_ = r.Flush(t.Context())
 				}
 			}
 		})
