@@ -88,7 +88,7 @@ func New(o Options) *Ring {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Ring{Options: o, changing: make(chan struct{}, 1)}
-	r.state.Store(newSnapshot(nil))
+	r.state.Store(newSnapshot(map[store.KeyID]*entry{}))
 	return r
 }
 
@@ -255,6 +255,12 @@ func (r *Ring) open(k *store.Key, old *entry) (*entry, error) {
 		return e, nil
 	}
 	private, err := r.KEK.open(k)
+	if err != nil && old != nil && old.kid == e.kid && (old.signer != nil || old.sealer != nil) {
+		// Resealed meanwhile: the key itself is what it was.
+		r.Log.Warn("a key was sealed by a key-encryption key that this node was not given; it goes on, but will not start again", "key", k.ID)
+		e.signer, e.sealer = old.signer, old.sealer
+		return e, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open key %s: %w; give the key-encryption key that this store was used with (keys.encryption_key may hold several, separated by commas)", k.ID, err)
 	}
