@@ -3,6 +3,7 @@ package cached_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,17 +31,7 @@ func grant(holder string, workspace store.WorkspaceID, rev int64) *store.Grant {
 // start runs a store until the end of a synctest, and returns it loaded.
 func start(t *testing.T, inner store.Store, subscribers ...cached.Subscriber) *cached.Store {
 	t.Helper()
-	s := cached.New(inner, cached.Options{Node: "node", Subscribers: subscribers})
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	<-s.Ready()
+	s := loaded(t, inner, cached.Options{Subscribers: subscribers})
 	synctest.Wait() // its first heartbeat has come back
 	return s
 }
@@ -201,6 +192,29 @@ func TestHugeUnknownIDIsNotRemembered(t *testing.T) {
 		}
 		if n := f.readsOf(string(id)); n != 2 {
 			t.Errorf("read %d times, want 2", n)
+		}
+	})
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := loaded(t, f, cached.Options{Clients: 10})
+		reads := 0
+		for round := range 2 {
+			for i := range 1000 {
+				id := store.ClientID(fmt.Sprint("unknown", i))
+				if _, err := s.Client(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+					t.Fatalf("unknown client: got error %v, want ErrNotFound", err)
+				}
+				synctest.Wait() // what is too much goes
+				if round == 1 {
+					reads += f.readsOf(string(id))
+				}
+			}
+		}
+		if reads < 1980 {
+			t.Errorf("1000 unknown clients asked for twice are %d reads: more than 10 were remembered", reads)
 		}
 	})
 }

@@ -269,7 +269,7 @@ func TestOwnHeartbeatsOnlyMakeYoung(t *testing.T) {
 		f := newFake()
 		s := start(t, silent{f})
 		time.Sleep(5 * time.Second)
-		for node, count := range map[string]int64{"other": 4900, "node": 3_600_000} {
+		for node, count := range map[string]int64{"other": 4900, "itself": 3_600_000} {
 			if err := f.Beat(t.Context(), node, count); err != nil {
 				t.Fatal(err)
 			}
@@ -278,7 +278,7 @@ func TestOwnHeartbeatsOnlyMakeYoung(t *testing.T) {
 		if age := s.Age(); age < 5*time.Second {
 			t.Errorf("age after heartbeats of another node and another life: %v", age)
 		}
-		if err := f.Beat(t.Context(), "node", 4000); err != nil {
+		if err := f.Beat(t.Context(), "itself", 4000); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
