@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,20 +159,23 @@ func TestNodesThatMeetMakeOneKey(t *testing.T) {
 }
 
 func TestManyRequestsMakeOneKey(t *testing.T) {
-	f := newFake()
-	r := f.deaf(t, keys.Options{})
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			if _, err := r.Signer(t.Context(), keys.ES256); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if diff := cmp.Diff([]string{"access-ES256-1 active"}, states(r)); diff != "" {
-		t.Error(diff)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := f.deaf(t, keys.Options{})
+		f.before = sync.OnceFunc(synctest.Wait) // until all the others wait for the first
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				if _, err := r.Signer(t.Context(), keys.ES256); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if diff := cmp.Diff([]string{"access-ES256-1 active"}, states(r)); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestANodeWithASlowClockUsesTheFirstKeyToo(t *testing.T) {

@@ -345,6 +345,26 @@ func TestRunGoesOnAfterAnOutage(t *testing.T) {
 	})
 }
 
+func TestAPeriodIsNeverCountedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFake().join(t, keys.Options{})
+		signer(t, r, keys.EdDSA)
+		next, err := r.Rotate(t.Context(), keys.EdDSA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Revoke(t.Context(), next.KID); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*day)
+		defer cancel()
+		_ = r.Run(ctx)
+		if again, err := r.Rotate(t.Context(), keys.EdDSA); err != nil || again.Period != 3 {
+			t.Errorf("after a revoked second key: period %d, %v, want 3", again.Period, err)
+		}
+	})
+}
+
 func ExampleRing_List() {
 	// What an operator sees after a rotation.
 	f := newFake()
