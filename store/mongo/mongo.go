@@ -44,6 +44,7 @@ type Store struct {
 	now      func() time.Time
 	log      *slog.Logger
 	mask     func(string) string // takes the URI's secrets out of a text
+	few      int                 // see defaultFew
 }
 
 var _ store.Store = (*Store)(nil)
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to MongoDB: %s", mask(err.Error()))
 	}
-	s := &Store{client: client, db: client.Database(o.Database), registry: opts.Registry, now: o.Now, log: o.Log, mask: mask}
+	s := &Store{client: client, db: client.Database(o.Database), registry: opts.Registry, now: o.Now, log: o.Log, mask: mask, few: defaultFew}
 	err = s.checkServer(ctx, opts)
 	if err == nil {
 		err = s.migrate(ctx)

@@ -1,7 +1,12 @@
 package mongo_test
 
 import (
+	"context"
 	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"postern/store"
 	"postern/store/mongo"
@@ -9,7 +14,20 @@ import (
 	"postern/store/storetest"
 )
 
-func open(t *testing.T) store.Store {
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
+}
+
+// Long lists are read another way than short ones.
+func TestContractWhereEveryListIsLong(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		s := open(t)
+		s.SetFew(1)
+		return s
+	})
+}
+
+func open(t *testing.T) *mongo.Store {
 	t.Helper()
 	uri, name := mongotest.Database(t)
 	return connect(t, mongo.Options{URI: uri, Database: name})
@@ -29,4 +47,20 @@ func connect(t *testing.T, o mongo.Options) *mongo.Store {
 	return s
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, open) }
+// direct returns a driver's client, for what is done behind the store's back.
+func direct(t *testing.T, uri string) *driver.Client {
+	t.Helper()
+	c, err := driver.Connect(options.Client().ApplyURI(uri))
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Disconnect(context.WithoutCancel(t.Context())) })
+	return c
+}
+
+func command(t *testing.T, db *driver.Database, c bson.D) {
+	t.Helper()
+	if err := db.RunCommand(t.Context(), c).Err(); err != nil {
+		t.Fatalf("%s: %v", c[0].Key, err)
+	}
+}

@@ -20,7 +20,7 @@ func parse(uri string) (opts *options.ClientOptions, mask func(string) string, e
 	if opts.Validate() == nil {
 		return opts, mask, nil
 	}
-	reason := "user name, password and option values must be percent-encoded, and one that is not shown here is not"
+	reason := "what is left out here is malformed: in a user name, a password and an option, all but letters and digits are written as %XX"
 	if err := options.Client().ApplyURI(shown).Validate(); err != nil {
 		reason = err.Error()
 	}
