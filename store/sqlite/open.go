@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -164,7 +165,7 @@ func (s *Store) check(ctx context.Context, pragma string) error {
 		return fmt.Errorf("%s is damaged or cannot be read: %w", file, err)
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("%s is damaged: %s", file, verdict)
+		return fmt.Errorf("%s is damaged: %s", file, strings.ReplaceAll(verdict, "\n", ", "))
 	}
 	return nil
 }

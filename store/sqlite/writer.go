@@ -211,10 +211,7 @@ func (w *writer) transaction(jobs []*job) error {
 	}
 	if err := w.exec("COMMIT"); err != nil {
 		w.rollback()
-		// A full disk did not take the last page, without which nothing counts.
-		// After another fault the pages may be there when the file is read anew.
-		code := resultCode(err) & 0xff
-		return &store.Unavailable{Unknown: code != sqlite3.SQLITE_FULL && code != sqlite3.SQLITE_READONLY, Err: err}
+		return &store.Unavailable{Unknown: !unwritten(err), Err: err}
 	}
 	return nil
 }
@@ -286,6 +283,19 @@ func fatal(err error) bool {
 		return false
 	default:
 		return true
+	}
+}
+
+// unwritten reports whether a failed COMMIT has surely left nothing behind: the
+// disk did not take the last page, without which the others do not count. After
+// another fault, of the fsync above all, they may count when the file is read
+// anew.
+func unwritten(err error) bool {
+	switch resultCode(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_WRITE:
+		return true
+	default:
+		return false
 	}
 }
 
