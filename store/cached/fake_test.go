@@ -30,11 +30,11 @@ type fake struct {
 	moved   chan struct{}  // closed when one of these changes
 	reads   map[string]int // of clients and accounts, by key
 	loads   int            // of the whole
-	pause   func(key string)
+	holds   map[string]chan struct{}
 }
 
 func newFake(records ...store.Record) *fake {
-	f := &fake{records: make(map[string]store.Record), reads: make(map[string]int), moved: make(chan struct{})}
+	f := &fake{records: make(map[string]store.Record), reads: make(map[string]int), holds: make(map[string]chan struct{}), moved: make(chan struct{})}
 	for _, r := range records {
 		f.records[place(r)] = r
 	}
@@ -88,16 +88,38 @@ func (f *fake) Beat(ctx context.Context, node string, count int64) (err error) {
 func (f *fake) read(ctx context.Context, kind store.Kind, key string) (store.Record, error) {
 	f.mu.Lock()
 	r, ok := f.records[string(kind)+" "+key]
-	err, pause := f.err(ctx), f.pause
+	err := f.err(ctx)
 	f.reads[key]++
 	f.mu.Unlock()
-	if pause != nil {
-		pause(key)
-	}
+	err = cmp.Or(f.wait(ctx, key), err)
 	if err == nil && !ok {
 		err = fmt.Errorf("%s %s: %w", kind, key, store.ErrNotFound)
 	}
 	return r, err
+}
+
+// hold makes the next read of a key wait, with what it read, until release is
+// called.
+func (f *fake) hold(key string) (release func()) {
+	done := make(chan struct{})
+	f.set(func() { f.holds[key] = done })
+	return func() { close(done) }
+}
+
+func (f *fake) wait(ctx context.Context, key string) error {
+	f.mu.Lock()
+	held := f.holds[key]
+	delete(f.holds, key)
+	f.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	select {
+	case <-held:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (f *fake) readsOf(key string) int {
@@ -123,7 +145,8 @@ func (f *fake) Account(ctx context.Context, id store.AccountID) (*store.Account,
 }
 
 func (f *fake) GrantsOf(ctx context.Context, holder store.HolderID) ([]*store.Grant, error) {
-	return f.grants(ctx, func(g *store.Grant) bool { return g.Holder == holder })
+	found, err := f.grants(ctx, func(g *store.Grant) bool { return g.Holder == holder })
+	return found, cmp.Or(f.wait(ctx, "grants of "+string(holder)), err)
 }
 
 func (f *fake) Grants(ctx context.Context, q store.GrantQuery) ([]*store.Grant, error) {

@@ -46,7 +46,7 @@ func commit(t *testing.T, s store.Committer, writes ...store.Write) {
 // A load that is held open while a change of its key is committed and applied
 // must not leave what it read in memory.
 func TestStaleLoadIsNotRemembered(t *testing.T) {
-	g := grant(string(usr), "w", 1)
+	g, grants := grant(string(usr), "w", 1), "grants of "+string(usr)
 	tests := []struct {
 		name   string
 		stored []store.Record
@@ -77,11 +77,11 @@ func TestStaleLoadIsNotRemembered(t *testing.T) {
 			read: readHolder, want: &store.Holder{Account: account(1)},
 		},
 		{
-			name: "grant made", stored: []store.Record{account(1)}, held: string(usr), write: store.Insert(g),
+			name: "grant made", stored: []store.Record{account(1)}, held: grants, write: store.Insert(g),
 			read: readHolder, want: &store.Holder{Account: account(1), Grants: []*store.Grant{g}},
 		},
 		{
-			name: "grant taken", stored: []store.Record{account(1), g}, held: string(usr), write: store.Delete(g),
+			name: "grant taken", stored: []store.Record{account(1), g}, held: grants, write: store.Delete(g),
 			read: readHolder, want: &store.Holder{Account: account(1)},
 		},
 	}
@@ -90,8 +90,7 @@ func TestStaleLoadIsNotRemembered(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(tt.stored...)
 				s := start(t, f)
-				release := make(chan struct{})
-				f.set(func() { f.pause = func(string) { <-release } })
+				release := f.hold(tt.held)
 				early := make(chan struct{})
 				go func() {
 					_, _ = tt.read(t.Context(), s)
@@ -105,13 +104,35 @@ func TestStaleLoadIsNotRemembered(t *testing.T) {
 					check(t, "read begun after the change", tt.read, s, tt.want, tt.err)
 				}()
 				synctest.Wait()
-				close(release)
+				release()
 				<-early
 				<-late
 				check(t, "read after the held one landed", tt.read, s, tt.want, tt.err)
 			})
 		})
 	}
+}
+
+func TestStaleLoadIsNotRememberedAfterAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(client(1))
+		s := start(t, f)
+		release := f.hold(string(cli))
+		early := make(chan struct{})
+		go func() {
+			_, _ = s.Client(t.Context(), cli)
+			close(early)
+		}()
+		synctest.Wait()
+		f.set(func() { f.held = true })
+		commit(t, f, store.Update(client(1)))
+		f.set(func() { f.held, f.lost = false, len(f.log) })
+		time.Sleep(time.Second)
+		check(t, "read after the load of everything", readClient, s, client(2), nil)
+		release()
+		<-early
+		check(t, "read after the held one landed", readClient, s, client(2), nil)
+	})
 }
 
 func readClient(ctx context.Context, s *cached.Store) (any, error) { return s.Client(ctx, cli) }
@@ -223,8 +244,7 @@ func TestManyReadersLoadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(client(1))
 		s := start(t, f)
-		release := make(chan struct{})
-		f.set(func() { f.pause = func(string) { <-release } })
+		release := f.hold(string(cli))
 		first, cancel := context.WithCancel(t.Context())
 		given := make(chan error)
 		go func() {
@@ -245,7 +265,7 @@ func TestManyReadersLoadOnce(t *testing.T) {
 		if err := <-given; !errors.Is(err, context.Canceled) {
 			t.Errorf("who began the load and gave up: got error %v, want Canceled", err)
 		}
-		close(release)
+		release()
 		for range readers {
 			if err := <-errs; err != nil {
 				t.Errorf("who waited for the load of another: %v", err)
