@@ -16,6 +16,11 @@ func (a *Admin) Audit(ctx context.Context, by *Actor, workspace string, q store.
 		return nil, refuse(Forbidden, "you may not read the audit; ask an owner or auditor of your workspace")
 	}
 	q.Workspaces = ids
+	if a.Refusals != nil {
+		if err := a.Refusals.Flush(ctx); err != nil {
+			a.Log.WarnContext(ctx, "refusals of this node are not in the answer yet", "error", err)
+		}
+	}
 	if workspace != "" {
 		w := a.workspace(workspace)
 		if w == nil || !all && !slices.Contains(ids, w.ID) {

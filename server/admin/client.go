@@ -89,7 +89,7 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 	checkTexts(&f, c)
 	roles := a.roles(&f, "roles", ws, in.Roles)
 	if c.Narrowed = in.Narrowed; in.Narrowed {
-		for _, r := range a.roles(&f, "narrow", ws, in.Narrow) {
+		for _, r := range a.roles(&f, "narrowed_to", ws, in.Narrow) {
 			c.Roles = append(c.Roles, r.ID)
 		}
 	}
@@ -328,9 +328,11 @@ func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in
 	if in.DefaultAPI != nil {
 		c.DefaultAPI = a.defaultAPI(&f, *in.DefaultAPI, nil)
 	}
-	if ws := a.State.Workspace(c.Workspace); in.Narrow != nil && ws != nil {
+	if ws := a.State.Workspace(c.Workspace); in.Narrow != nil && ws == nil && len(*in.Narrow) > 0 {
+		f.add("narrowed_to", "a client of all workspaces cannot be narrowed to the roles of one")
+	} else if in.Narrow != nil && ws != nil {
 		c.Roles = nil
-		for _, r := range a.roles(&f, "narrow", ws, *in.Narrow) {
+		for _, r := range a.roles(&f, "narrowed_to", ws, *in.Narrow) {
 			c.Roles = append(c.Roles, r.ID)
 		}
 	}

@@ -52,8 +52,9 @@ func (a *Admin) holder(ctx context.Context, idOrName string) (store.HolderID, st
 }
 
 // SetGrant sets the roles of an account or team in a workspace; none takes the
-// grant away. Warnings tell of limits that do not bound what they seem to.
-func (a *Admin) SetGrant(ctx context.Context, by *Actor, workspace, holder string, roles []Granted) (*store.Grant, []string, error) {
+// grant away. Revision is the one the actor read; 0 is any. Warnings tell of
+// limits that do not bound what they seem to.
+func (a *Admin) SetGrant(ctx context.Context, by *Actor, workspace, holder string, roles []Granted, revision int64) (*store.Grant, []string, error) {
 	op := opGrantSet
 	if len(roles) == 0 {
 		op = opGrantDelete
@@ -76,6 +77,13 @@ func (a *Admin) SetGrant(ctx context.Context, by *Actor, workspace, holder strin
 	old, err := a.grant(ctx, id, ws.ID)
 	if err != nil {
 		return nil, nil, err
+	}
+	var have int64
+	if old != nil {
+		have = old.Revision
+	}
+	if revision != 0 && revision != have {
+		return nil, nil, stale(have)
 	}
 	if err := a.mayRegrant(ctx, by, op, ws, old, given); err != nil {
 		return nil, nil, err

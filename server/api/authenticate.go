@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+
+	"postern/server/admin"
+	"postern/server/telemetry"
+	"postern/server/token"
+	"postern/server/usage"
+	"postern/store"
+)
+
+type actorKey struct{}
+
+// actor is who sent the request. Without one it is the zero Actor, which may do
+// nothing.
+func actor(ctx context.Context) *admin.Actor {
+	if by, ok := ctx.Value(actorKey{}).(*admin.Actor); ok {
+		return by
+	}
+	return &admin.Actor{}
+}
+
+// denial is why a request is not let in.
+type denial struct {
+	status    int
+	challenge string // of WWW-Authenticate (RFC 6750 section 3), after the realm
+	message   string
+	err       error // for the log
+}
+
+// authenticated lets a request through to its operation with its actor, and
+// counts how it ended.
+func (m *mounted) authenticated(ctx huma.Context, next func(huma.Context)) {
+	c := humagin.Unwrap(ctx)
+	// Every answer is for one actor, and some hold a secret.
+	ctx.SetHeader("Cache-Control", "no-store")
+	ctx.SetHeader("X-Content-Type-Options", "nosniff")
+	by, refused := m.authenticate(c.Request)
+	if refused != nil {
+		m.deny(ctx, refused)
+		m.Observe(ctx.Operation().OperationID, refused.status)
+		return
+	}
+	next(huma.WithValue(ctx, actorKey{}, by))
+	status := c.Writer.Status()
+	m.Observe(ctx.Operation().OperationID, status)
+	m.count(by, ctx.Operation(), status)
+}
+
+func (m *mounted) deny(ctx huma.Context, d *denial) {
+	switch d.status {
+	case http.StatusUnauthorized:
+		ctx.SetHeader("WWW-Authenticate", `Bearer realm="postern"`+d.challenge)
+	case http.StatusServiceUnavailable:
+		ctx.SetHeader("Retry-After", retryAfter)
+	}
+	if d.err != nil {
+		m.Log.InfoContext(ctx.Context(), "a request to the API was not let in", "operation", ctx.Operation().OperationID, "error", d.err)
+	}
+	_ = huma.WriteErr(m.huma, ctx, d.status, d.message) // the sender is gone then
+}
+
+// count remembers a success as the credential's last use, and what was forbidden
+// as its last refusal.
+func (m *mounted) count(by *admin.Actor, op *huma.Operation, status int) {
+	e := usage.Event{Client: by.Client.ID, Secret: by.Secret, Address: by.Address, Endpoint: op.Method + " " + op.Path}
+	switch {
+	case m.Usage == nil:
+		return
+	case status < http.StatusBadRequest:
+		e.Outcome = store.OutcomeAllowed
+	case status == http.StatusForbidden:
+		e.Outcome = store.OutcomeDenied
+	default:
+		return
+	}
+	m.Usage.Record(e)
+}
+
+// authenticate finds out who sends a request (RFC 6750 section 2.1).
+func (m *mounted) authenticate(r *http.Request) (*admin.Actor, *denial) {
+	if m.State.Age() > m.MaxStaleness {
+		return nil, &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"}
+	}
+	text, refused := bearer(r.Header["Authorization"])
+	if refused != nil {
+		return nil, refused
+	}
+	caller, err := m.Verifier.Verify(r.Context(), text)
+	switch {
+	case errors.Is(err, token.ErrInvalid):
+		return nil, badToken(err)
+	case err != nil:
+		return nil, &denial{status: http.StatusServiceUnavailable, message: "the store does not answer; try again shortly", err: err}
+	}
+	from := m.Address(r)
+	if err := m.admits(caller, from); err != nil {
+		return nil, badToken(err)
+	}
+	if caller.Client.SCIMOnly {
+		return nil, &denial{status: http.StatusForbidden, message: "this credential is for SCIM and nothing else"}
+	}
+	return &admin.Actor{
+		Holder: caller.Holder, Client: caller.Client, Secret: caller.Secret, Scopes: caller.Scopes, AnyScope: caller.AnyScope,
+		Address: from, RequestID: telemetry.RequestID(r.Context()),
+	}, nil
+}
+
+// bearer takes the credential out of the one Authorization header.
+func bearer(headers []string) (string, *denial) {
+	switch len(headers) {
+	case 0:
+		// Without an error code, since nothing was sent (RFC 6750 section 3.1).
+		return "", &denial{status: http.StatusUnauthorized, message: "send a credential as Authorization: Bearer"}
+	case 1:
+	default:
+		return "", &denial{status: http.StatusUnauthorized, challenge: `, error="invalid_request"`, message: "there are several Authorization headers"}
+	}
+	scheme, text, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || text == "" || strings.ContainsAny(text, " ,") {
+		return "", &denial{status: http.StatusUnauthorized, challenge: `, error="invalid_request"`, message: "send a credential as Authorization: Bearer, and nothing else"}
+	}
+	return text, nil
+}
+
+var (
+	errAudience = errors.New("the token is not for Postern's own API")
+	errBearer   = errors.New("the client's secrets are not for use as bearers")
+	errAddress  = errors.New("the client's address list does not hold this address")
+	errAccess   = errors.New("API access is switched off in the client's workspace")
+)
+
+// admits says why a credential that is good is not good here.
+func (m *mounted) admits(caller *token.Caller, from netip.Addr) error {
+	own := m.State.APIByName(store.PosternAPI)
+	switch {
+	case caller.Token == nil && !caller.Client.Bearer:
+		return errBearer
+	case caller.Token != nil && (own == nil || !slices.Contains(caller.Token.Audience, own.Audience)):
+		return errAudience
+	case !mayCallFrom(caller.Client, from):
+		return errAddress
+	}
+	if id := caller.Client.Workspace; id != "" {
+		if w := m.State.Workspace(id); w == nil || !w.APIAccess {
+			return errAccess
+		}
+	}
+	return nil
+}
+
+// mayCallFrom reports whether an address is on the client's list. With a list,
+// an unknown address is on none.
+func mayCallFrom(c *store.Client, from netip.Addr) bool {
+	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		return err == nil && from.IsValid() && p.Contains(from.Unmap())
+	})
+}
+
+// badToken says nothing of what is wrong to a stranger.
+func badToken(err error) *denial {
+	return &denial{status: http.StatusUnauthorized, challenge: `, error="invalid_token"`, message: "the credential is not good here", err: err}
+}

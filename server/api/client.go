@@ -1,0 +1,306 @@
+package api
+
+import (
+	"context"
+
+	"postern/server/admin"
+	"postern/store"
+)
+
+// Client is a client as it is shown. Its secrets are never in it.
+type Client struct {
+	ID               string     `json:"id"`
+	Key              string     `json:"key,omitempty"`
+	Name             string     `json:"name"`
+	Description      string     `json:"description"`
+	Kind             string     `json:"kind" enum:"service,personal"`
+	Status           string     `json:"status" enum:"pending,active,revoked,expired"`
+	RevokedReason    string     `json:"revoked_reason,omitempty"`
+	Workspace        string     `json:"workspace" doc:"Its name; empty for all of its account's."`
+	Account          *Reference `json:"account"`
+	Responsible      *Reference `json:"responsible,omitempty"`
+	Roles            []string   `json:"roles" doc:"What its account is granted there, or what narrowing left of that."`
+	NarrowedTo       []string   `json:"narrowed_to" doc:"The roles it is left with; null unless it is narrowed."`
+	DefaultAPI       string     `json:"default_api,omitempty"`
+	Bearer           bool       `json:"bearer" doc:"Its secrets may be sent as Authorization: Bearer."`
+	AdminAccess      bool       `json:"admin_access"`
+	SCIMOnly         bool       `json:"scim_only"`
+	Addresses        []string   `json:"addresses" doc:"Where it may call from; empty is anywhere."`
+	CreatedAt        Time       `json:"created_at"`
+	CreatedBy        *Reference `json:"created_by,omitempty"`
+	Parent           string     `json:"parent,omitempty"`
+	ExpiresAt        Time       `json:"expires_at"`
+	RevokedAt        Time       `json:"revoked_at"`
+	Used             bool       `json:"used"`
+	LastUsedAt       Time       `json:"last_used_at"`
+	LastUsedFrom     string     `json:"last_used_from,omitempty"`
+	LastUsedEndpoint string     `json:"last_used_endpoint,omitempty"`
+	LastRefusedAt    Time       `json:"last_refused_at"`
+	Secrets          []Secret   `json:"secrets"`
+	Warnings         []string   `json:"warnings"`
+	Revision         int64      `json:"revision"`
+}
+
+// Secret is what is shown of a secret: never its text, nor a hash of it.
+type Secret struct {
+	ID               string `json:"id"`
+	Label            string `json:"label"`
+	Status           string `json:"status" enum:"active,expired,revoked"`
+	CreatedAt        Time   `json:"created_at"`
+	ExpiresAt        Time   `json:"expires_at"`
+	RevokedAt        Time   `json:"revoked_at"`
+	LastUsedAt       Time   `json:"last_used_at"`
+	LastUsedFrom     string `json:"last_used_from,omitempty"`
+	LastUsedEndpoint string `json:"last_used_endpoint,omitempty"`
+}
+
+// NewSecret is the one answer that holds a secret's text.
+type NewSecret struct {
+	ClientID     string   `json:"client_id"`
+	ClientSecret string   `json:"client_secret" doc:"Shown this once."`
+	SecretID     string   `json:"secret_id"`
+	Warnings     []string `json:"warnings"`
+	Client       *Client  `json:"client"`
+}
+
+// ChangedClient is a client with a word on what was done to it.
+type ChangedClient struct {
+	Message string  `json:"message"`
+	Client  *Client `json:"client"`
+}
+
+// Message says what was done.
+type Message struct {
+	Message string `json:"message"`
+}
+
+// ClientCreate is the body of POST /clients.
+type ClientCreate struct {
+	Kind          string    `json:"kind,omitempty" enum:"service,personal"`
+	Name          string    `json:"name"`
+	Key           string    `json:"key,omitempty"`
+	Description   string    `json:"description,omitempty"`
+	Workspace     string    `json:"workspace,omitempty" doc:"Id or name."`
+	Account       string    `json:"account,omitempty" doc:"A technical user, by id or name; empty makes a new one."`
+	Roles         []string  `json:"roles,omitempty" maxItems:"100" doc:"For a new technical user."`
+	DefaultAPI    string    `json:"default_api,omitempty"`
+	ExpiresIn     string    `json:"expires_in,omitempty" doc:"90d, 1y, 12h or never; empty is the default."`
+	ExpiresInDays *int64    `json:"expires_in_days,omitempty" doc:"The same in days; -1 is never."`
+	Label         string    `json:"label,omitempty" maxLength:"200" doc:"Of the first secret."`
+	Bearer        *bool     `json:"bearer,omitempty"`
+	NarrowedTo    *[]string `json:"narrowed_to,omitempty" maxItems:"100"`
+	AdminAccess   bool      `json:"admin_access,omitempty"`
+	Addresses     []string  `json:"addresses,omitempty" maxItems:"100"`
+	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved."`
+}
+
+// ClientPatch is the body of PATCH /clients/{client}.
+type ClientPatch struct {
+	Name        Maybe[string]   `json:"name,omitzero"`
+	Description Maybe[string]   `json:"description,omitzero"`
+	Addresses   Maybe[[]string] `json:"addresses,omitzero" maxItems:"100"`
+	Responsible Maybe[string]   `json:"responsible,omitzero"`
+	Bearer      Maybe[bool]     `json:"bearer,omitzero"`
+	DefaultAPI  Maybe[string]   `json:"default_api,omitzero"`
+	NarrowedTo  Maybe[[]string] `json:"narrowed_to,omitzero" maxItems:"100" doc:"null ends the narrowing."`
+	AdminAccess Maybe[bool]     `json:"admin_access,omitzero"`
+}
+
+type clientPath struct {
+	Client string `path:"client" maxLength:"128"`
+}
+
+func (p clientPath) id() store.ClientID { return store.ClientID(p.Client) }
+
+type clientAnswer struct {
+	ETag string `header:"ETag"`
+	Body *Client
+}
+
+type newSecretAnswer struct {
+	ETag string `header:"ETag"`
+	Body NewSecret
+}
+
+type changedClientAnswer struct {
+	ETag string `header:"ETag"`
+	Body ChangedClient
+}
+
+type messageAnswer struct{ Body Message }
+
+type clientsInput struct {
+	Page
+	Workspace string `query:"workspace" doc:"Id or name."`
+	Account   string `query:"account" doc:"Its id."`
+	Kind      string `query:"kind" enum:"service,personal"`
+	Status    string `query:"status" enum:"pending,active,revoked,expired"`
+	Search    string `query:"search" maxLength:"200" doc:"Part of the name, description, key or id."`
+	Unused    bool   `query:"unused" doc:"Never used with success."`
+	ExpiresBy moment `query:"expires_by" doc:"Expires, and not later than this."`
+	Sort      string `query:"sort" enum:"name,created,expires,last_use" default:"name"`
+	Desc      bool   `query:"desc"`
+}
+
+func (m *mounted) clients() {
+	register(m, "client.list", m.listClients)
+	register(m, "client.create", m.createClient, created)
+	register(m, "client.get", func(ctx context.Context, by *admin.Actor, in *clientPath) (*clientAnswer, error) {
+		c, err := m.Admin.Client(ctx, by, in.id())
+		return m.client(ctx, c, err)
+	})
+	register(m, "client.edit", m.editClient)
+	register(m, "client.confirm", func(ctx context.Context, by *admin.Actor, in *clientPath) (*changedClientAnswer, error) {
+		c, err := m.Admin.ConfirmClient(ctx, by, in.id())
+		return m.changed(ctx, "The token is confirmed and works now.", c, err)
+	})
+	register(m, "client.revoke", func(ctx context.Context, by *admin.Actor, in *struct {
+		clientPath
+		Body *struct {
+			Reason string `json:"reason,omitempty" maxLength:"200" doc:"One revoked as leaked is never restored."`
+		}
+	},
+	) (*changedClientAnswer, error) {
+		var reason string
+		if in.Body != nil {
+			reason = in.Body.Reason
+		}
+		c, err := m.Admin.RevokeClient(ctx, by, in.id(), reason)
+		return m.changed(ctx, "The token has been successfully revoked.", c, err)
+	})
+	register(m, "client.restore", func(ctx context.Context, by *admin.Actor, in *clientPath) (*changedClientAnswer, error) {
+		c, err := m.Admin.RestoreClient(ctx, by, in.id())
+		return m.changed(ctx, "The token has been successfully restored.", c, err)
+	})
+	register(m, "client.delete", func(ctx context.Context, by *admin.Actor, in *clientPath) (*messageAnswer, error) {
+		err := m.Admin.DeleteClient(ctx, by, in.id())
+		return &messageAnswer{Message{"User token successfully deleted."}}, err
+	})
+}
+
+func (m *mounted) listClients(ctx context.Context, by *admin.Actor, in *clientsInput) (*listAnswer[*Client], error) {
+	expiresBy, err := in.ExpiresBy.time("expires_by")
+	if err != nil {
+		return nil, err
+	}
+	page, err := m.Admin.Clients(ctx, by, admin.ClientList{Workspace: in.Workspace, Cursor: in.Cursor, Query: store.ClientQuery{
+		Account: store.AccountID(in.Account), ClientKind: store.ClientKind(in.Kind), Status: store.ClientStatus(in.Status),
+		Search: in.Search, Unused: in.Unused, ExpiresBy: expiresBy, Sort: store.ClientSort(in.Sort), Desc: in.Desc, Limit: in.Limit,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	views, err := m.Admin.Describe(ctx, page.Clients...)
+	if err != nil {
+		return nil, err
+	}
+	out := &listAnswer[*Client]{List[*Client]{Items: make([]*Client, len(views)), Next: page.Next, Total: &page.Total}}
+	for i := range views {
+		out.Body.Items[i] = m.wireClient(&views[i])
+	}
+	return out, nil
+}
+
+func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct{ Body ClientCreate }) (*newSecretAnswer, error) {
+	b := &in.Body
+	ends, err := expiry(b.ExpiresIn, b.ExpiresInDays)
+	if err != nil {
+		return nil, err
+	}
+	made := admin.NewClient{
+		Kind: store.ClientKind(b.Kind), Name: b.Name, Key: b.Key, Description: b.Description, Workspace: b.Workspace,
+		Account: b.Account, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
+		AdminAccess: b.AdminAccess, Addresses: b.Addresses, Confirm: b.Confirm,
+	}
+	if b.NarrowedTo != nil {
+		made.Narrowed, made.Narrow = true, *b.NarrowedTo
+	}
+	c, err := m.Admin.CreateClient(ctx, by, made)
+	return m.newSecret(ctx, c, err)
+}
+
+func (m *mounted) editClient(ctx context.Context, by *admin.Actor, in *struct {
+	clientPath
+	ifMatch
+	Body ClientPatch
+},
+) (*clientAnswer, error) {
+	b := &in.Body
+	edit := admin.ClientEdit{
+		Name: b.Name.pointer(), Description: b.Description.pointer(), Addresses: b.Addresses.pointer(), Bearer: b.Bearer.pointer(),
+		DefaultAPI: b.DefaultAPI.pointer(), Narrow: b.NarrowedTo.pointer(), AdminAccess: b.AdminAccess.pointer(),
+		Responsible: b.Responsible.pointer(), Revision: in.revision(),
+	}
+	if b.NarrowedTo.Sent {
+		edit.Narrowed = new(!b.NarrowedTo.Null)
+	}
+	c, err := m.Admin.EditClient(ctx, by, in.id(), edit)
+	return m.client(ctx, c, err)
+}
+
+// client is the answer with a client.
+func (m *mounted) client(ctx context.Context, c *store.Client, err error) (*clientAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	views, err := m.Admin.Describe(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &clientAnswer{etag(c.Revision), m.wireClient(&views[0])}, nil
+}
+
+func (m *mounted) changed(ctx context.Context, message string, c *store.Client, err error) (*changedClientAnswer, error) {
+	answer, err := m.client(ctx, c, err)
+	if err != nil {
+		return nil, err
+	}
+	return &changedClientAnswer{answer.ETag, ChangedClient{message, answer.Body}}, nil
+}
+
+func (m *mounted) newSecret(ctx context.Context, made *admin.Created, err error) (*newSecretAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := &newSecretAnswer{etag(made.Client.Revision), NewSecret{
+		ClientID: string(made.Client.ID), ClientSecret: made.Secret.Reveal(), SecretID: string(made.SecretID), Warnings: orEmpty(made.Warnings),
+	}}
+	// The client exists, and its secret is never shown again: what cannot be read
+	// now is left out rather than answered with an error.
+	if views, err := m.Admin.Describe(ctx, made.Client); err == nil {
+		out.Body.Client = m.wireClient(&views[0])
+	}
+	return out, nil
+}
+
+func (m *mounted) wireClient(v *admin.ClientView) *Client {
+	c := v.Client
+	out := &Client{
+		ID: string(c.ID), Key: c.ClientKey, Name: c.Name, Description: c.Description, Kind: string(c.ClientKind), Status: string(v.State),
+		RevokedReason: c.RevokedReason, Workspace: v.Workspace, Account: reference(v.Account), Responsible: reference(v.Responsible),
+		Roles: orEmpty(v.Roles), NarrowedTo: v.NarrowedTo, DefaultAPI: v.DefaultAPI, Bearer: c.Bearer, AdminAccess: c.AdminAccess,
+		SCIMOnly: c.SCIMOnly, Addresses: orEmpty(c.Addresses), CreatedAt: Time(c.CreatedAt), CreatedBy: reference(v.CreatedBy),
+		Parent: string(c.Parent), ExpiresAt: Time(c.ExpiresAt), RevokedAt: Time(c.RevokedAt), Used: v.LastUse.SuccessAt != 0,
+		LastUsedAt: Time(v.LastUse.SuccessAt), LastUsedFrom: v.LastUse.SuccessAddress, LastUsedEndpoint: v.LastUse.SuccessEndpoint,
+		LastRefusedAt: Time(v.LastUse.RefusalAt), Secrets: []Secret{}, Warnings: []string{}, Revision: c.Revision,
+	}
+	if c.Warning != "" {
+		out.Warnings = append(out.Warnings, c.Warning)
+	}
+	now := store.At(m.Now())
+	for i := range c.Secrets {
+		s, use := &c.Secrets[i], v.SecretUses[c.Secrets[i].ID]
+		status := "active"
+		switch {
+		case s.RevokedAt != 0:
+			status = "revoked"
+		case s.ExpiresAt.Over(now):
+			status = "expired"
+		}
+		out.Secrets = append(out.Secrets, Secret{
+			ID: string(s.ID), Label: s.Label, Status: status, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt),
+			LastUsedAt: Time(use.SuccessAt), LastUsedFrom: use.SuccessAddress, LastUsedEndpoint: use.SuccessEndpoint,
+		})
+	}
+	return out
+}
