@@ -24,7 +24,7 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 		"account": string(q.Account), "client": string(q.Client), "target": q.Target, "operation": q.Operation,
 	} {
 		if value != "" {
-			c.and(column+" = ?", value)
+			c.and(column+" > '' AND "+column+" = ?", value) // the first half lets the index be used
 		}
 	}
 	if q.From != 0 {

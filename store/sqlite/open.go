@@ -77,7 +77,8 @@ func connect(ctx context.Context, path string) (*sql.DB, error) {
 	if info.Size() == 0 {
 		return nil, fmt.Errorf("%s is empty, so it was damaged: %s", path, restoreHint)
 	}
-	db := pool(path, "&_journal_mode=WAL&_synchronous=FULL&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-8000)")
+	db := pool(path, "&_journal_mode=WAL&_synchronous=FULL"+
+		"&_pragma=journal_size_limit(67108864)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-8000)&_pragma=temp_store(MEMORY)")
 	db.SetMaxOpenConns(1)
 	if err := current(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())

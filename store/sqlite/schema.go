@@ -47,9 +47,9 @@ func migrations() [][]string {
 			operation TEXT NOT NULL, place INTEGER NOT NULL`),
 		"CREATE INDEX audit_by_time ON audit (at, id)",
 		"CREATE INDEX audit_by_workspace ON audit (workspace, at, id)",
-		"CREATE INDEX audit_by_account ON audit (account, at, id)",
-		"CREATE INDEX audit_by_client ON audit (client, at, id)",
-		"CREATE INDEX audit_by_target ON audit (target, at, id)",
+		"CREATE INDEX audit_by_account ON audit (account, at, id) WHERE account > ''",
+		"CREATE INDEX audit_by_client ON audit (client, at, id) WHERE client > ''",
+		"CREATE INDEX audit_by_target ON audit (target, at, id) WHERE target > ''",
 		"CREATE INDEX audit_by_place ON audit (workspace, place) WHERE place > 0",
 		"CREATE INDEX audit_unsealed ON audit (at, id) WHERE place = 0",
 
