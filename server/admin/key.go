@@ -66,3 +66,11 @@ func (a *Admin) changeKey(by *Actor, op Operation, name string, change func(also
 		return fromStore(op.Name, err)
 	}
 }
+
+// KeyEntry is the audit entry of a change of keys that the server makes by
+// itself: that a key was made, rotated, or deleted after its time.
+func (a *Admin) KeyEntry(operation string, k keys.Info) []store.Write {
+	e := a.entry(&Actor{machine: true}, entry{operation: operation, workspace: a.systemID(), name: k.KID})
+	e.TargetKind, e.Target = store.KindKey, string(k.ID)
+	return []store.Write{store.Insert(e)}
+}

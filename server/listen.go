@@ -1,0 +1,116 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// listeners are the open sockets.
+type listeners struct{ public, gateway, ops net.Listener }
+
+func (l *listeners) close() {
+	for _, each := range []net.Listener{l.public, l.gateway, l.ops} {
+		if each != nil {
+			_ = each.Close() // closed by its server already, mostly
+		}
+	}
+}
+
+// listen opens the sockets, so that a taken port is known before anything runs.
+func (s *Server) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	for _, each := range []struct {
+		name, addr string
+		into       *net.Listener
+	}{
+		{"server.listen", s.o.Listen, &s.listeners.public},
+		{"gateway.listen", s.o.GatewayListen, &s.listeners.gateway},
+		{"ops.listen", s.o.OpsListen, &s.listeners.ops},
+	} {
+		l, err := lc.Listen(ctx, "tcp", each.addr)
+		if err != nil {
+			s.listeners.close()
+			return fmt.Errorf("%s: %w; end what uses this address, or choose another", each.name, err)
+		}
+		*each.into = l
+	}
+	return nil
+}
+
+// PublicAddr is the address of the public listener, once Run has opened it.
+func (s *Server) PublicAddr() string { return addrOf(s.listeners.public) }
+
+// GatewayAddr is the address of the gateway listener.
+func (s *Server) GatewayAddr() string { return addrOf(s.listeners.gateway) }
+
+// OpsAddr is the address of the ops listener.
+func (s *Server) OpsAddr() string { return addrOf(s.listeners.ops) }
+
+func addrOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 15 * time.Second
+	answerTimeout = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// serve runs the three HTTP servers until ctx is done, then drains them.
+// failed tells that a room ended by itself.
+func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan struct{}) { //nolint:revive // the group owns the goroutines
+	public := s.httpServer(s.publicHandler(), s.o.TLS)
+	decisions := s.httpServer(s.gatewayHandler(), s.o.TLS)
+	ops := s.httpServer(s.opsHandler(), nil)
+	run := func(server *http.Server, l net.Listener) {
+		g.Go(func() error {
+			var err error
+			if server.TLSConfig != nil {
+				err = server.ServeTLS(l, "", "")
+			} else {
+				err = server.Serve(l)
+			}
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		})
+	}
+	run(public, s.listeners.public)
+	run(decisions, s.listeners.gateway)
+	run(ops, s.listeners.ops)
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-failed:
+		}
+		s.ready.set(false)
+		s.o.Log.InfoContext(ctx, "postern is stopping; running requests may end", "timeout", s.o.ShutdownTimeout)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ShutdownTimeout)
+		defer cancel()
+		// ops last: a load balancer must see /readyz fail while we drain.
+		return errors.Join(public.Shutdown(limited), decisions.Shutdown(limited), ops.Shutdown(limited))
+	})
+}
+
+func (s *Server) httpServer(h http.Handler, tlsConfig *tls.Config) *http.Server {
+	return &http.Server{
+		Handler: h, TLSConfig: tlsConfig,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug), // what strangers send, such as TLS bytes to a plain port
+	}
+}

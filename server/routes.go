@@ -1,0 +1,146 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/server/telemetry"
+)
+
+// publicHandler is every route of the public listener:
+//
+//	/oauth2/…  /.well-known/…   server/oauth
+//	/api/v1/…                   server/api
+func (s *Server) publicHandler() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.RemoveExtraSlash = false
+	_ = r.SetTrustedProxies(nil) // never fails without proxies; addresses come from trusting()
+	r.NoRoute(func(c *gin.Context) { problem(c, http.StatusNotFound, "there is nothing at this path") })
+	r.NoMethod(func(c *gin.Context) { problem(c, http.StatusMethodNotAllowed, "this path does not answer this method") })
+	s.oauth.Routes(r)
+	s.api.Mount(r)
+	return s.around("public", r)
+}
+
+// gatewayHandler is /decide/…: it reads the request line itself, so no router
+// stands before it.
+func (s *Server) gatewayHandler() http.Handler { return s.around("gateway", s.gateway) }
+
+// opsHandler is for the operator's own network, never for the public listener.
+func (s *Server) opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	return mux
+}
+
+// problem answers with an RFC 9457 problem that holds nothing of the request.
+func problem(c *gin.Context, status int, detail string) {
+	c.Header("Content-Type", "application/problem+json")
+	c.Header("Cache-Control", "no-store")
+	c.Status(status)
+	_, _ = fmt.Fprintf(c.Writer, `{"title":%q,"status":%d,"detail":%q}`, http.StatusText(status), status, detail)
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}
+
+// readiness is whether this node wants requests.
+type readiness struct{ on atomic.Bool }
+
+func (r *readiness) set(on bool) { r.on.Store(on) }
+
+// readyz is 200 while the node serves and its state is not too old. A store that
+// is down for a moment leaves it 200: taking every node out would make an outage
+// of it.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	age := s.state.Age()
+	status, text := http.StatusOK, "ok"
+	switch {
+	case !s.ready.on.Load():
+		status, text = http.StatusServiceUnavailable, "starting or stopping"
+	case age > s.o.MaxStaleness:
+		status, text = http.StatusServiceUnavailable, "lost touch with the store"
+	}
+	if r.URL.Query().Has("verbose") {
+		backend, err := s.o.Store.Describe(r.Context())
+		if err != nil {
+			backend = "does not answer"
+		}
+		text = fmt.Sprintf("%s\nversion %s\nstore   %s\nage     %s", text, s.o.Version, backend, age.Truncate(time.Millisecond))
+	}
+	say(w, status, text)
+}
+
+// around is what every request of a listener goes through: an id, headers that
+// keep browsers from guessing, a record of what happened, and a net for panics.
+func (s *Server) around(listener string, next http.Handler) http.Handler {
+	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := s.ids.New()
+		header := w.Header()
+		header["X-Request-Id"] = []string{id}
+		header["X-Content-Type-Options"] = noSniff
+		r = r.WithContext(telemetry.WithRequestID(r.Context(), id))
+		defer func() {
+			// ErrAbortHandler is how net/http itself says "drop the connection".
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value
+				s.o.Log.ErrorContext(r.Context(), "a request panicked", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				say(w, http.StatusInternalServerError, "internal error, request "+id)
+			} else if p != nil {
+				panic(p)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	}))
+	if s.o.Trace != nil {
+		h = s.o.Trace(h)
+	}
+	return h
+}
+
+var noSniff = []string{"nosniff"} //nolint:gochecknoglobals // a header's value, shared by all answers
+
+// trusting finds who sent a request: the peer, or what the nearest proxies that
+// are trusted say, read from the right as far as they are trusted.
+func trusting(proxies []netip.Prefix) func(*http.Request) netip.Addr {
+	trusted := func(a netip.Addr) bool {
+		for _, p := range proxies {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(r *http.Request) netip.Addr {
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		addr := peer.Addr().Unmap()
+		if len(proxies) == 0 {
+			return addr
+		}
+		hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+		for i := len(hops) - 1; i >= 0 && trusted(addr); i-- {
+			next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+			if err != nil {
+				break
+			}
+			addr = next.Unmap()
+		}
+		return addr
+	}
+}

@@ -1,0 +1,325 @@
+// Package server puts the parts together and runs them: the store behind its
+// cache, the rooms (keys, tokens, policy, usage, audit, administration), the
+// doors (oauth, api, gateway), and the three listeners.
+//
+// New connects, Run starts and blocks. Nothing is global: two servers run in one
+// process, as the tests do.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"postern/policy"
+	"postern/server/admin"
+	"postern/server/api"
+	"postern/server/audit"
+	"postern/server/gateway"
+	"postern/server/keys"
+	"postern/server/limit"
+	"postern/server/oauth"
+	"postern/server/telemetry"
+	"postern/server/token"
+	"postern/server/usage"
+	"postern/store"
+	"postern/store/cached"
+)
+
+// Options configures a Server. Store, KEK and Issuer are required, and what
+// says so below.
+type Options struct {
+	Store   store.Store // the backend; Run closes it when everything else has ended
+	KEK     *keys.KEK
+	Issuer  string
+	Version string
+
+	Listen, GatewayListen, OpsListen string // host:port; a port of 0 takes a free one
+	TLS                              *tls.Config
+	TrustedProxies                   []netip.Prefix
+	ShutdownTimeout                  time.Duration // zero means 25 s
+	MaxStaleness                     time.Duration // zero means 60 s
+
+	AccessTTL   time.Duration
+	Format      store.TokenFormat
+	Algorithm   string
+	RotateEvery time.Duration
+
+	DefaultExpiry, MaxExpiry time.Duration
+	NeverAllowed             bool
+
+	UsageInterval, UsageRetention time.Duration
+
+	TokenRate, IntrospectRate limit.Rate
+	FailuresPerClientAddress  limit.Rate
+	FailuresPerAddress        limit.Rate
+
+	// Trace wraps the handlers of the public and the gateway listener; nil is nothing.
+	Trace func(http.Handler) http.Handler
+	Log   *slog.Logger // nil means no log
+	// Now is for tests; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server is a node.
+type Server struct {
+	o       Options
+	node    string
+	state   *cached.Store
+	policy  *policy.Engine
+	keys    *keys.Ring
+	usage   *usage.Recorder
+	sealer  *audit.Sealer
+	merger  *audit.Merger
+	admin   *admin.Admin
+	oauth   *oauth.Handler
+	api     *api.API
+	gateway *gateway.Handler
+	metrics *telemetry.Metrics
+	ids     *telemetry.RequestIDs
+	ready   readiness
+
+	listeners listeners
+}
+
+// New connects the parts. It starts nothing and opens nothing.
+func New(o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.ShutdownTimeout == 0 {
+		o.ShutdownTimeout = 25 * time.Second
+	}
+	if o.MaxStaleness == 0 {
+		o.MaxStaleness = time.Minute
+	}
+	s := &Server{o: o, node: strings.ToLower(rand.Text()[:12]), ids: telemetry.NewRequestIDs(), metrics: telemetry.NewMetrics(o.Version)}
+	if err := s.rooms(); err != nil {
+		return nil, err
+	}
+	if err := s.doors(); err != nil {
+		return nil, err
+	}
+	s.observe()
+	return s, nil
+}
+
+// rooms connects what has no HTTP in it.
+func (s *Server) rooms() error {
+	o := s.o
+	s.policy = policy.New(policy.Options{Log: o.Log, OnShadow: func(agrees bool, _ string) { s.metrics.ShadowChecked(agrees) }})
+	cursorKey, err := o.KEK.Derive("cursors of lists")
+	if err != nil {
+		return fmt.Errorf("derive the key of cursors: %w", err)
+	}
+	auditKeys, err := o.KEK.DeriveAll("audit chain")
+	if err != nil {
+		return fmt.Errorf("derive the keys of the audit: %w", err)
+	}
+	// The ring writes through the cache, which is made with the ring as subscriber.
+	s.keys = keys.New(keys.Options{
+		Store: ringStore{o.Store, s}, KEK: o.KEK, RotateEvery: o.RotateEvery, LongestTTL: s.longestTTL, Now: o.Now, Log: o.Log,
+		Audit: func(operation string, k keys.Info) []store.Write { return s.admin.KeyEntry(operation, k) },
+	})
+	// No Now: how old the state is must not depend on a clock that can be set.
+	s.state = cached.New(o.Store, cached.Options{
+		Node: s.node, Log: o.Log, Subscribers: []cached.Subscriber{s.policy, s.keys},
+	})
+	s.usage = usage.New(usage.Options{Store: o.Store, Interval: o.UsageInterval, Process: s.node, Now: o.Now, Log: o.Log, OnFlush: s.metrics.UsageFlushed})
+	s.sealer = audit.New(audit.Options{Store: o.Store, Keys: auditKeys, Node: s.node, Now: o.Now, Log: o.Log})
+	s.merger = audit.NewMerger(audit.MergerOptions{Store: o.Store, Now: o.Now, Log: o.Log})
+	s.admin = admin.New(admin.Options{
+		Store: s.state, State: s.state, Policy: s.policy, Keys: s.keys, Sealer: s.sealer, CursorKey: cursorKey, Issuer: o.Issuer,
+		DefaultExpiry: o.DefaultExpiry, MaxExpiry: o.MaxExpiry, NeverAllowed: o.NeverAllowed,
+		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
+	})
+	return nil
+}
+
+// ringStore lets the ring write through the cache, which does not exist yet when
+// the ring is made.
+type ringStore struct {
+	store.Lister
+	s *Server
+}
+
+func (r ringStore) Commit(ctx context.Context, writes ...store.Write) error {
+	return r.s.state.Commit(ctx, writes...)
+}
+
+// longestTTL is the longest life that a token of any API may have: so long a
+// retired key must still verify.
+func (s *Server) longestTTL() time.Duration {
+	longest := s.o.AccessTTL
+	if longest == 0 {
+		longest = time.Hour
+	}
+	for _, a := range s.state.APIs() {
+		longest = max(longest, time.Duration(a.AccessTTL)*time.Second)
+	}
+	return longest
+}
+
+// doors connects what speaks HTTP.
+func (s *Server) doors() error {
+	o := s.o
+	minter := token.NewMinter(token.MinterOptions{Keys: s.keys, Issuer: o.Issuer})
+	verifier, err := token.NewVerifier(token.VerifierOptions{Keys: s.keys, Issuer: o.Issuer, State: s.state, Now: o.Now})
+	if err != nil {
+		return err
+	}
+	address := trusting(o.TrustedProxies)
+	s.oauth = oauth.New(oauth.Options{
+		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
+		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
+		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
+		Failures: limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress}),
+		Address:  address, Now: o.Now, Log: o.Log,
+	})
+	s.api = api.New(api.Options{
+		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
+		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Now: o.Now, Log: o.Log,
+	})
+	s.gateway = gateway.New(gateway.Options{
+		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Algorithm: o.Algorithm,
+		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,
+	})
+	return nil
+}
+
+// decided counts a decision.
+func (s *Server) decided(api, outcome string) {
+	switch outcome {
+	case "allowed":
+		s.metrics.Decided(api, telemetry.Allowed)
+	case "denied":
+		s.metrics.Decided(api, telemetry.Denied)
+	case "unauthenticated":
+		s.metrics.Decided(api, telemetry.Unauthenticated)
+	default:
+		s.metrics.Decided(api, telemetry.Unavailable)
+	}
+}
+
+// Bootstrap fills an empty store, once over all nodes: see admin.Bootstrap. It
+// returns nil when the store has been filled before. Call it before Run.
+func (s *Server) Bootstrap(ctx context.Context, example bool) (*admin.Bootstrap, error) {
+	filled := false
+	err := s.o.Store.All(ctx, func(store.Record) error { filled = true; return nil }, store.KindInstallation)
+	if err != nil || filled {
+		return nil, err
+	}
+	b, err := s.admin.Bootstrap(ctx, example)
+	if errors.Is(err, store.ErrExists) {
+		return nil, nil // another node was first
+	}
+	return b, err
+}
+
+// Run serves until ctx is done. Then /readyz fails, running requests end,
+// usage and refusals are written, and the store is closed. started, when not
+// nil, is called once everything answers.
+func (s *Server) Run(ctx context.Context, started func()) error {
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	defer s.listeners.close()
+	// The rooms go on while the doors drain: they write what the last requests did.
+	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRooms()
+	background, rooms := errgroup.WithContext(rooms)
+	background.Go(func() error { return s.state.Run(rooms) })
+	select {
+	case <-s.state.Ready():
+	case <-ctx.Done():
+	case <-rooms.Done():
+	}
+	background.Go(func() error { s.policy.Run(rooms); return nil })
+	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.prune} {
+		background.Go(func() error { return run(rooms) })
+	}
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	doors, serving := errgroup.WithContext(serving)
+	s.serve(doors, serving, rooms.Done())
+	if rooms.Err() == nil && ctx.Err() == nil {
+		s.ready.set(true)
+		s.log(ctx)
+		if started != nil {
+			started()
+		}
+	}
+	err := doors.Wait()
+	stopRooms()
+	if roomsErr := background.Wait(); roomsErr != nil && !errors.Is(roomsErr, context.Canceled) {
+		err = errors.Join(roomsErr, err)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	if closing := s.o.Store.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", closing))
+	}
+	return err
+}
+
+func (s *Server) log(ctx context.Context) {
+	s.o.Log.InfoContext(ctx, "postern is ready", "version", s.o.Version, "issuer", s.o.Issuer, "public", s.PublicAddr(),
+		"gateway", s.GatewayAddr(), "ops", s.OpsAddr(), "node", s.node)
+	if onLoopback(s.o.GatewayListen) {
+		s.o.Log.WarnContext(ctx, "the gateway listener is on loopback and asks no credential of gateways on this machine")
+	}
+}
+
+// observe shows what is measured on demand.
+func (s *Server) observe() {
+	s.metrics.StateAge(s.state.Age)
+	s.metrics.UsageHeld(s.usage.Keys, s.usage.Dropped)
+}
+
+// prune deletes what has ended, every few minutes.
+func (s *Server) prune(ctx context.Context) error {
+	retention := s.o.UsageRetention
+	if retention == 0 {
+		retention = 90 * 24 * time.Hour
+	}
+	tick := time.NewTicker(10 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			now := store.At(s.o.Now())
+			if err := s.o.Store.Prune(ctx, now, now.Add(-retention)); err != nil && ctx.Err() == nil {
+				s.o.Log.WarnContext(ctx, "old records are not deleted yet", "error", err)
+			}
+		}
+	}
+}
+
+// onLoopback reports whether only this machine reaches a listener.
+func onLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
