@@ -80,9 +80,9 @@ type query struct {
 	s        *state
 	c        *Caller
 	r        *Request
-	fold     bool // the API ignores case
-	waive    need // what Explain supposes away
-	onlyDeny bool // the client was not left with the role that is looked at
+	fold     bool      // the API ignores case
+	waive    need      // what Explain supposes away
+	onlyDeny bool      // the client was not left with the role that is looked at
 	at       grantedAt // the role that is looked at was granted here
 	allow    *rule
 	deny     *rule
@@ -124,8 +124,9 @@ func (s *state) decide(c *Caller, r *Request) (Decision, grantedAt) {
 // the token's scopes and the client's narrowing do not matter.
 func (s *state) ceiling(c *Caller, r *Request) query {
 	q := s.query(c, r, scopes)
-	if l := s.shared.roles[c.licence()]; l != nil {
-		for _, role := range l.closure {
+	if l := s.shared.roles.get(c.licence()); l != nil {
+		q.role(l.role)
+		for _, role := range l.inherited {
 			q.role(role)
 		}
 	}
@@ -144,11 +145,9 @@ func (q *query) grants(w *space) {
 			q.grant(w, g, left)
 		}
 	}
-	if len(q.s.teams) > 0 {
-		for _, t := range q.c.Holder.Account.Teams {
-			if g := q.s.granted(t, q.r.Workspace); g != nil {
-				q.grant(w, g, left)
-			}
+	for _, t := range q.c.Holder.Account.Teams {
+		if g := q.s.granted(t, q.r.Workspace); g != nil {
+			q.grant(w, g, left)
 		}
 	}
 }
@@ -172,19 +171,25 @@ func (q *query) grant(w *space, g *store.Grant, left []*linked) {
 			continue
 		}
 		q.at = grantedAt{g, held}
-		for _, role := range l.closure {
-			q.onlyDeny = q.c.Narrowed && q.waive&narrowing == 0 && !reaches(left, role)
-			if !q.onlyDeny || role.denies {
-				q.role(role)
-			}
+		q.held(l.role, left)
+		for _, role := range l.inherited {
+			q.held(role, left)
 		}
+	}
+}
+
+// held evaluates a role that a grant reaches.
+func (q *query) held(r *role, left []*linked) {
+	q.onlyDeny = q.c.Narrowed && q.waive&narrowing == 0 && !reaches(left, r)
+	if !q.onlyDeny || r.denies {
+		q.role(r)
 	}
 }
 
 // reaches reports whether one of the roles is the wanted one, or inherits it.
 func reaches(from []*linked, wanted *role) bool {
 	for _, l := range from {
-		if slices.Contains(l.closure, wanted) {
+		if l.has(wanted) {
 			return true
 		}
 	}

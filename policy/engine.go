@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -48,11 +49,13 @@ type Engine struct {
 
 	writer sync.Mutex
 	homes  map[store.RoleID]store.WorkspaceID // a deleted role comes without its record
+	names  map[string]string                  // of APIs and methods, each once in memory
 }
 
 // New returns an engine that knows nothing yet. It starts nothing.
 func New(o Options) *Engine {
-	e := &Engine{log: o.Log, onShadow: o.OnShadow, samples: make(chan sample, 64), homes: map[store.RoleID]store.WorkspaceID{}}
+	e := &Engine{log: o.Log, onShadow: o.OnShadow, samples: make(chan sample, 64)}
+	e.forget()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,17 +81,19 @@ func New(o Options) *Engine {
 func (e *Engine) Load(records []store.Record) error {
 	e.writer.Lock()
 	defer e.writer.Unlock()
-	next, homes := edit{newState(), true}, map[store.RoleID]store.WorkspaceID{}
-	for i, r := range records {
+	if i := slices.Index(records, nil); i >= 0 {
+		return fmt.Errorf("load policy: record %d of %d is missing", i+1, len(records))
+	}
+	e.forget()
+	next := edit{newState(), true}
+	for _, r := range records {
 		switch r := r.(type) {
-		case nil:
-			return fmt.Errorf("load policy: record %d of %d is missing", i+1, len(records))
 		case *store.Workspace:
 			next.space(r.ID).record = r
 		case *store.Role:
-			homes[r.ID] = r.Workspace
-			compiled := e.compiled(r)
-			next.space(r.Workspace).roles[r.ID] = &linked{role: compiled}
+			e.homes[r.ID] = r.Workspace
+			w := next.space(r.Workspace)
+			w.roles.set(r.ID, &linked{role: e.compiled(r)})
 		case *store.Grant:
 			if r.Holder.IsTeam() {
 				next.grant(store.TeamID(r.Holder), r.Workspace, r)
@@ -97,17 +102,12 @@ func (e *Engine) Load(records []store.Record) error {
 			next.api(r.ID, e.catalogue(r))
 		}
 	}
-	for id, l := range next.shared.roles {
-		next.shared.roles[id] = next.link(next.shared, l.role)
-	}
+	next.linkAll(next.shared)
 	for i := range next.spaces {
-		for _, w := range next.spaces[i] {
-			for id, l := range w.roles {
-				w.roles[id] = next.link(w, l.role)
-			}
+		for _, w := range next.spaces[i].all() {
+			next.linkAll(w)
 		}
 	}
-	e.homes = homes
 	e.state.Store(next.state)
 	return nil
 }
@@ -169,9 +169,9 @@ func (e *Engine) applyRole(ed *edit, id store.RoleID, r *store.Role) {
 	if home, had := e.homes[id]; had && (r == nil || r.Workspace != home) {
 		delete(e.homes, id)
 		// A workspace may have gone before its roles.
-		if home == store.Shared || ed.spaces[shard(home)][home] != nil {
+		if home == store.Shared || ed.spaces[shard(home)].get(home) != nil {
 			w := ed.space(home)
-			delete(w.roles, id)
+			w.roles.set(id, nil)
 			relinkFrom(ed, home, w, id)
 		}
 	}
@@ -180,7 +180,7 @@ func (e *Engine) applyRole(ed *edit, id store.RoleID, r *store.Role) {
 	}
 	e.homes[id] = r.Workspace
 	w := ed.space(r.Workspace)
-	w.roles[id] = &linked{role: e.compiled(r)}
+	w.roles.set(id, &linked{role: e.compiled(r)})
 	relinkFrom(ed, r.Workspace, w, id)
 }
 
@@ -201,12 +201,26 @@ func applyGrant(ed *edit, id store.GrantID, g *store.Grant) {
 	ed.grant(store.TeamID(holder), ws, g)
 }
 
+func (e *Engine) forget() {
+	e.homes, e.names = map[store.RoleID]store.WorkspaceID{}, map[string]string{}
+}
+
+// once returns the same string for equal ones: names that all rules share stay in
+// the processor's cache.
+func (e *Engine) once(name string) string {
+	if known, ok := e.names[name]; ok {
+		return known
+	}
+	e.names[name] = name
+	return name
+}
+
 func (e *Engine) compiled(doc *store.Role) *role {
 	doc, err := usable(doc)
 	if err != nil {
 		e.log.Error("a role cannot be read and denies everything", "role", string(doc.ID), "ref", doc.Ref, "workspace", string(doc.Workspace), "err", err)
 	}
-	return compile(doc)
+	return compile(doc, e.once)
 }
 
 // Decide says whether the caller may make the call. Path must be canonical. It

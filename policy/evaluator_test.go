@@ -133,7 +133,10 @@ func (w *world) match(pattern string, r *policy.Request) (map[string]string, boo
 	if !strings.HasPrefix(r.Path, "/") {
 		return nil, false
 	}
-	found := regexp.MustCompile(exp + "$").FindStringSubmatch(r.Path)
+	if w.regexps[exp] == nil {
+		w.regexps[exp] = regexp.MustCompile(exp + "$")
+	}
+	found := w.regexps[exp].FindStringSubmatch(r.Path)
 	values := map[string]string{}
 	for i, name := range names {
 		if found != nil {

@@ -122,7 +122,7 @@ func (s *state) missing(w *space, c *Caller, r *Request, n need) (out []Need) {
 	}
 	if id := c.licence(); id != "" && s.ceiling(c, r).allow == nil {
 		lack := Need{Kind: NeedLicence, RoleID: id}
-		if l := s.shared.roles[id]; l != nil {
+		if l := s.shared.roles.get(id); l != nil {
 			lack.Role = l.ref
 		}
 		out = append(out, lack)
@@ -163,7 +163,7 @@ func (s *state) candidate(w *space, c *Caller, r *Request, n need) (best query, 
 
 // opensAll adds up what a role opens with all that it inherits.
 func (l *linked) opensAll() (sum int) {
-	for _, r := range l.closure {
+	for r := range l.closure() {
 		sum += r.opens
 	}
 	return sum
@@ -173,7 +173,7 @@ func (l *linked) opensAll() (sum int) {
 // ordered by ref.
 func (s *state) known(w *space, c *Caller) (roles []*linked) {
 	for _, from := range []*space{w, s.shared} {
-		for id, l := range from.roles {
+		for id, l := range from.roles.all() {
 			if id != c.licence() {
 				roles = append(roles, l)
 			}

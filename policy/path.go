@@ -102,15 +102,18 @@ func Param(pattern, path, name string) (string, bool) {
 // nth returns a segment of a path by its place; what stands before the first
 // slash has place 0. There is none after the last.
 func nth(path string, place int) string {
-	for ; place > 0; place-- {
-		i := strings.IndexByte(path, '/')
-		if i < 0 {
-			return ""
+	start := 0
+	for i := range len(path) {
+		if path[i] != '/' {
+			continue
 		}
-		path = path[i+1:]
+		if place == 0 {
+			return path[start:i]
+		}
+		place, start = place-1, i+1
 	}
-	if i := strings.IndexByte(path, '/'); i >= 0 {
-		return path[:i]
+	if place > 0 {
+		return ""
 	}
-	return path
+	return path[start:]
 }

@@ -33,7 +33,11 @@ func (s *state) held(c *Caller, ws store.WorkspaceID) iter.Seq2[*space, *store.G
 				}
 				continue
 			}
-			for _, g := range s.teams[t] {
+			all := s.teams.get(t)
+			if all == nil {
+				continue
+			}
+			for _, g := range all.grants {
 				if at := s.space(g.Workspace); at != nil && !yield(at, g) {
 					return
 				}
@@ -65,26 +69,32 @@ func (s *state) asks(c *Caller, ws store.WorkspaceID) iter.Seq[*reach] {
 					continue
 				}
 				if !c.Narrowed {
-					for j := range l.reach {
-						if !yield(&l.reach[j]) {
-							return
-						}
+					if !each(l.reach, yield) {
+						return
 					}
 					continue
 				}
-				for _, r := range l.closure {
-					if !reaches(left, r) {
-						continue
-					}
-					for j := range r.reach {
-						if !yield(&r.reach[j]) {
-							return
-						}
+				if reaches(left, l.role) && !each(l.role.reach, yield) {
+					return
+				}
+				for _, r := range l.inherited {
+					if reaches(left, r) && !each(r.reach, yield) {
+						return
 					}
 				}
 			}
 		}
 	}
+}
+
+// each yields what a list has until it is told to stop.
+func each(list []reach, yield func(*reach) bool) bool {
+	for i := range list {
+		if !yield(&list[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Scopes returns, sorted, what the caller may ask a token for: the scopes named
@@ -128,7 +138,7 @@ func (e *Engine) RolesOf(c *Caller, ws store.WorkspaceID) []string {
 				out = append(out, l.ref)
 			default:
 				for _, kept := range s.left(w, c, nil) {
-					if slices.Contains(l.closure, kept.role) {
+					if l.has(kept.role) {
 						out = append(out, kept.ref)
 					}
 				}
@@ -155,18 +165,17 @@ func (e *Engine) Covers(c *Caller, ws store.WorkspaceID, g store.GrantedRole) bo
 	}
 	if c.Narrowed {
 		left := s.left(w, c, nil)
-		if slices.ContainsFunc(wanted.closure, func(r *role) bool { return !reaches(left, r) }) {
-			return false
+		for r := range wanted.closure() {
+			if !reaches(left, r) {
+				return false
+			}
 		}
 	}
 	for _, held := range s.held(c, ws) {
 		for i := range held.Roles {
 			h := &held.Roles[i]
 			l := s.role(w, h.Role)
-			if l == nil || !within(g.Limits, h.Limits) {
-				continue
-			}
-			if !slices.ContainsFunc(wanted.closure, func(r *role) bool { return !slices.Contains(l.closure, r) }) {
+			if l != nil && within(g.Limits, h.Limits) && l.hasAll(wanted) {
 				return true
 			}
 		}
@@ -201,7 +210,7 @@ func (e *Engine) Unlimited(ws store.WorkspaceID, g store.GrantedRole) []string {
 		return nil
 	}
 	var out []*rule
-	for _, role := range l.closure {
+	for role := range l.closure() {
 		for r := range role.rules() {
 			bound := slices.ContainsFunc(r.params, func(p param) bool {
 				return slices.ContainsFunc(g.Limits, func(l store.Limit) bool { return l.Param == p.name })

@@ -71,16 +71,17 @@ func usable(doc *store.Role) (*store.Role, error) {
 	return closed, err
 }
 
-// compile makes a role of a document that usable returned.
-func compile(doc *store.Role) *role {
+// compile makes a role of a document that usable returned; once is for names that
+// many rules have.
+func compile(doc *store.Role, once func(string) string) *role {
 	r := &role{doc: doc, ref: doc.Ref, parents: doc.Parents}
 	rules, upper := make([]rule, len(doc.Rules)), false
 	for i := range doc.Rules {
 		from := &doc.Rules[i]
 		path, _ := ParsePath(from.Path) // usable has parsed it
 		rules[i] = rule{
-			methods: from.Methods, op: from.Operation, scope: from.Scope, deny: from.Deny,
-			number: from.Number, role: r, params: params(path), path: path, id: ruleID(doc, from), api: from.API,
+			methods: once(from.Methods), op: once(from.Operation), scope: once(from.Scope), deny: from.Deny,
+			number: from.Number, role: r, params: params(path), path: path, id: ruleID(doc, from), api: once(from.API),
 		}
 		r.denies = r.denies || from.Deny
 		upper = upper || strings.ToLower(path) != path

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -13,13 +14,13 @@ import (
 // the rest.
 type state struct {
 	shared *space
-	spaces [shards]map[store.WorkspaceID]*space
-	teams  map[store.TeamID][]*store.Grant // each ordered by workspace
+	spaces [shards]table[store.WorkspaceID, space]
+	teams  table[store.TeamID, team]
 	apis   map[store.APIID]*catalogue
 	folds  map[string]*store.API // by name, those that ignore case
 }
 
-// shards is how many maps hold the workspaces, so that a write to one of
+// shards is how many tables hold the workspaces, so that a write to one of
 // thousands copies few of them.
 const shards = 64
 
@@ -34,32 +35,52 @@ func shard(id store.WorkspaceID) int {
 // space is a workspace with its roles, or the shared roles.
 type space struct {
 	record *store.Workspace // nil until it is known: nothing is allowed in it then
-	roles  map[store.RoleID]*linked
+	roles  table[store.RoleID, linked]
 }
+
+// team is what a team was granted, ordered by workspace.
+type team struct{ grants []*store.Grant }
 
 // linked is a role with its inheritance spelled out.
 type linked struct {
 	*role
-	closure []*role // itself and all that it inherits, each once
-	reach   []reach // of the closure
+	inherited []*role // each once
+	reach     []reach // of itself and what it inherits
+}
+
+// has reports whether a role is the linked one, or inherited by it.
+func (l *linked) has(r *role) bool { return l.role == r || slices.Contains(l.inherited, r) }
+
+// hasAll reports whether another role, and all that it inherits, is among them.
+func (l *linked) hasAll(o *linked) bool {
+	return l.has(o.role) && !slices.ContainsFunc(o.inherited, func(r *role) bool { return !l.has(r) })
+}
+
+// closure yields the role and what it inherits.
+func (l *linked) closure() iter.Seq[*role] {
+	return func(yield func(*role) bool) {
+		if !yield(l.role) {
+			return
+		}
+		for _, r := range l.inherited {
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 func newState() *state {
-	s := &state{
-		shared: &space{roles: map[store.RoleID]*linked{}},
-		teams:  map[store.TeamID][]*store.Grant{},
+	return &state{
+		shared: &space{},
 		apis:   map[store.APIID]*catalogue{},
 		folds:  map[string]*store.API{},
 	}
-	for i := range s.spaces {
-		s.spaces[i] = map[store.WorkspaceID]*space{}
-	}
-	return s
 }
 
 // space returns a workspace, or nil if there is none, or it is not known yet.
 func (s *state) space(id store.WorkspaceID) *space {
-	if w := s.spaces[shard(id)][id]; w != nil && w.record != nil {
+	if w := s.spaces[shard(id)].get(id); w != nil && w.record != nil {
 		return w
 	}
 	return nil
@@ -67,17 +88,20 @@ func (s *state) space(id store.WorkspaceID) *space {
 
 // role returns a role that counts in a workspace: its own, or a shared one.
 func (s *state) role(w *space, id store.RoleID) *linked {
-	if l := w.roles[id]; l != nil {
+	if l := w.roles.get(id); l != nil {
 		return l
 	}
-	return s.shared.roles[id]
+	return s.shared.roles.get(id)
 }
 
 // granted returns the grant of a team in a workspace, or nil.
 func (s *state) granted(t store.TeamID, ws store.WorkspaceID) *store.Grant {
-	grants := s.teams[t]
-	if i, found := slices.BinarySearchFunc(grants, ws, byWorkspace); found {
-		return grants[i]
+	held := s.teams.get(t)
+	if held == nil {
+		return nil
+	}
+	if i, found := slices.BinarySearchFunc(held.grants, ws, byWorkspace); found {
+		return held.grants[i]
 	}
 	return nil
 }
@@ -95,47 +119,47 @@ type edit struct {
 
 // space returns a workspace to write to, making it where there is none.
 func (e *edit) space(id store.WorkspaceID) *space {
-	if id == store.Shared {
-		e.shared = e.copied(e.shared)
-		return e.shared
+	old := e.shared
+	if id != store.Shared {
+		old = e.spaces[shard(id)].get(id)
 	}
-	at := &e.spaces[shard(id)]
-	if !e.fresh {
-		*at = maps.Clone(*at)
+	if e.fresh && old != nil {
+		return old
 	}
-	w := (*at)[id]
-	if w == nil {
-		w = &space{roles: map[store.RoleID]*linked{}}
-	} else {
-		w = e.copied(w)
+	w := &space{}
+	if old != nil {
+		w.record, w.roles = old.record, old.roles.copied()
 	}
-	(*at)[id] = w
+	switch {
+	case id == store.Shared:
+		e.shared = w
+	case e.fresh:
+		e.spaces[shard(id)].set(id, w)
+	default:
+		e.spaces[shard(id)] = e.spaces[shard(id)].with(id, w)
+	}
 	return w
-}
-
-func (e *edit) copied(w *space) *space {
-	if e.fresh {
-		return w
-	}
-	return &space{w.record, maps.Clone(w.roles)}
 }
 
 // drop removes a workspace and its roles.
 func (e *edit) drop(id store.WorkspaceID) {
-	at := &e.spaces[shard(id)]
-	if !e.fresh {
-		*at = maps.Clone(*at)
-	}
-	delete(*at, id)
+	e.spaces[shard(id)] = e.spaces[shard(id)].with(id, nil)
 }
 
 // relink links anew all roles of w that have, or had, the changed role among
-// what they inherit. It writes to w.
+// what they inherit. Nobody reads w yet.
 func (e *edit) relink(w *space, changed store.RoleID) {
-	for id, l := range w.roles {
+	for id, l := range w.roles.all() {
 		if id == changed || l.names(changed) {
-			w.roles[id] = e.link(w, l.role)
+			w.roles.set(id, e.link(w, l.role))
 		}
+	}
+}
+
+// linkAll links every role of a workspace that nobody reads yet.
+func (e *edit) linkAll(w *space) {
+	for i := range w.roles.entries {
+		w.roles.entries[i].value = e.link(w, w.roles.entries[i].value.role)
 	}
 }
 
@@ -143,8 +167,8 @@ func (e *edit) relink(w *space, changed store.RoleID) {
 func (e *edit) relinkAll(changed store.RoleID) {
 	e.relink(e.shared, changed)
 	for i := range e.spaces {
-		for id, w := range e.spaces[i] {
-			for _, l := range w.roles {
+		for id, w := range e.spaces[i].all() {
+			for _, l := range w.roles.all() {
 				if l.names(changed) {
 					e.relink(e.space(id), changed)
 					break
@@ -156,12 +180,10 @@ func (e *edit) relinkAll(changed store.RoleID) {
 
 // names reports whether the role, or one that it inherits, has a parent.
 func (l *linked) names(parent store.RoleID) bool {
-	for _, r := range l.closure {
-		if slices.Contains(r.parents, parent) {
-			return true
-		}
+	if slices.Contains(l.parents, parent) {
+		return true
 	}
-	return false
+	return slices.ContainsFunc(l.inherited, func(r *role) bool { return slices.Contains(r.parents, parent) })
 }
 
 // link computes what a role inherits, level by level: Casbin's role manager
@@ -169,7 +191,7 @@ func (l *linked) names(parent store.RoleID) bool {
 // neither of the role's own workspace nor shared gives nothing.
 func (e *edit) link(w *space, r *role) *linked {
 	if len(r.parents) == 0 {
-		return &linked{r, []*role{r}, r.reach}
+		return &linked{role: r, reach: r.reach}
 	}
 	closure := []*role{r}
 	level := closure
@@ -192,24 +214,30 @@ func (e *edit) link(w *space, r *role) *linked {
 			all = join(all, more)
 		}
 	}
-	return &linked{r, closure, all}
+	return &linked{r, closure[1:], all}
 }
 
-// grant replaces the grant of a team in a workspace; roles of nil remove it.
+// grant replaces the grant of a team in a workspace; nil removes it.
 func (e *edit) grant(t store.TeamID, ws store.WorkspaceID, g *store.Grant) {
-	if !e.fresh {
-		e.teams = maps.Clone(e.teams)
+	var changed team
+	if old := e.teams.get(t); old != nil {
+		changed.grants = slices.Clone(old.grants)
 	}
-	grants := slices.Clone(e.teams[t])
-	i, found := slices.BinarySearchFunc(grants, ws, byWorkspace)
+	i, found := slices.BinarySearchFunc(changed.grants, ws, byWorkspace)
 	if found {
-		grants = slices.Delete(grants, i, i+1)
+		changed.grants = slices.Delete(changed.grants, i, i+1)
 	}
 	if g != nil {
-		grants = slices.Insert(grants, i, g)
+		changed.grants = slices.Insert(changed.grants, i, g)
 	}
-	if e.teams[t] = grants; len(grants) == 0 {
-		delete(e.teams, t)
+	held := &changed
+	if len(changed.grants) == 0 {
+		held = nil
+	}
+	if e.fresh {
+		e.teams.set(t, held)
+	} else {
+		e.teams = e.teams.with(t, held)
 	}
 }
 

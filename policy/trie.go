@@ -7,16 +7,17 @@ import (
 
 // node is a place in a trie of path segments.
 type node struct {
-	literal []edge // sorted by their first segment
-	param   *node
-	rest    []rule // a /** ends here
-	here    []rule
+	heads []uint32 // hashes of the edges' first segments, sorted; none for a single edge
+	edges []edge
+	param *node
+	rest  []rule // a /** ends here
+	here  []rule
 }
 
-// edge leads on by one segment, or by several that nothing branches off from.
+// edge leads on by one literal segment, or by several that nothing branches off
+// from.
 type edge struct {
 	path string
-	head int // length of the first segment
 	to   *node
 }
 
@@ -36,14 +37,13 @@ func plant(rules []rule, fold bool) (*node, []rule) {
 	for i := range list {
 		own[i] = *list[i].rule
 	}
-	root := &node{}
+	root := &sapling{}
 	for start, end := 0, 0; start < len(list); start = end {
 		for end = start + 1; end < len(list) && list[end].shape == list[start].shape; end++ {
 		}
 		*root.place(list[start].shape) = own[start:end:end]
 	}
-	root.compress()
-	return root, own
+	return root.pack(), own
 }
 
 // shape is a pattern without the names of its parameters: what its rules have
@@ -73,75 +73,31 @@ func folded(segment string) string {
 	return string(low)
 }
 
-// place returns where the rules of a shape belong.
-func (n *node) place(shape string) *[]rule {
-	for s := range strings.SplitSeq(shape[1:], "/") {
-		switch s {
-		case "": // the pattern is /
-		case "**":
-			return &n.rest
-		case "{}":
-			if n.param == nil {
-				n.param = &node{}
-			}
-			n = n.param
-		default:
-			i, found := n.find(s)
-			if !found {
-				n.literal = append(n.literal, edge{})
-				copy(n.literal[i+1:], n.literal[i:])
-				n.literal[i] = edge{s, len(s), &node{}}
-			}
-			n = n.literal[i].to
-		}
+// next follows the edge that a path goes along, and returns what is left of the
+// path; more is false at its end. The node is nil where no edge does.
+func (n *node) next(path, head string) (to *node, rest string, more bool) {
+	if len(n.edges) == 1 {
+		return n.edges[0].follow(path)
 	}
-	return &n.here
-}
-
-// find returns the place of the edge that begins with a segment.
-func (n *node) find(segment string) (int, bool) {
-	low, high := 0, len(n.literal)
+	key := hash(head)
+	low, high := 0, len(n.heads)
 	for low < high {
-		mid := int(uint(low+high) >> 1)
-		e := &n.literal[mid]
-		switch c := strings.Compare(e.path[:e.head], segment); {
-		case c == 0:
-			return mid, true
-		case c < 0:
+		if mid := int(uint(low+high) >> 1); n.heads[mid] < key {
 			low = mid + 1
-		default:
+		} else {
 			high = mid
 		}
 	}
-	return low, false
-}
-
-// compress joins chains of single literals into one edge: most rules of a role
-// begin with the same segments.
-func (n *node) compress() {
-	for i := range n.literal {
-		e := &n.literal[i]
-		for t := e.to; len(t.literal) == 1 && t.param == nil && t.rest == nil && t.here == nil; t = e.to {
-			e.path, e.to = e.path+"/"+t.literal[0].path, t.literal[0].to
+	for ; low < len(n.heads) && n.heads[low] == key; low++ {
+		e := &n.edges[low]
+		if strings.HasPrefix(e.path, head) && (len(e.path) == len(head) || e.path[len(head)] == '/') {
+			return e.follow(path)
 		}
-		e.to.compress()
 	}
-	if n.param != nil {
-		n.param.compress()
-	}
+	return nil, "", false
 }
 
-// next follows the literal edge that a path goes along, and returns what is
-// left of the path; more is false at its end. The node is nil where none does.
-func (n *node) next(path, head string) (to *node, rest string, more bool) {
-	e := (*edge)(nil)
-	if len(n.literal) == 1 {
-		e = &n.literal[0]
-	} else if i, found := n.find(head); found {
-		e = &n.literal[i]
-	} else {
-		return nil, "", false
-	}
+func (e *edge) follow(path string) (to *node, rest string, more bool) {
 	rest, along := strings.CutPrefix(path, e.path)
 	switch {
 	case !along:
@@ -152,6 +108,15 @@ func (n *node) next(path, head string) (to *node, rest string, more bool) {
 		return e.to, rest[1:], true
 	}
 	return nil, "", false
+}
+
+// hash is FNV-1a.
+func hash(s string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
 }
 
 // walk shows q every rule whose pattern matches the path, which is without its
@@ -165,14 +130,19 @@ func (n *node) walk(path string, more bool, q *query) {
 			q.match(n.here)
 			return
 		}
-		head, tail, deeper := cut(path)
-		if n.param != nil && head != "" {
-			n.param.walk(tail, deeper, q)
-		}
-		if len(n.literal) == 0 {
+		switch {
+		case n.param == nil && len(n.edges) == 0:
 			return
+		case n.param == nil && len(n.edges) == 1:
+			n, path, more = n.edges[0].follow(path)
+		default:
+			head, tail, deeper := cut(path)
+			if n.param != nil && head != "" {
+				n.param.walk(tail, deeper, q)
+			}
+			n, path, more = n.next(path, head)
 		}
-		if n, path, more = n.next(path, head); n == nil {
+		if n == nil {
 			return
 		}
 	}
@@ -188,11 +158,9 @@ func (n *node) first(path string, more bool, method string) *rule {
 		return of(n.rest, method)
 	}
 	head, tail, deeper := cut(path)
-	if len(n.literal) > 0 {
-		if to, rest, further := n.next(path, head); to != nil {
-			if r := to.first(rest, further, method); r != nil {
-				return r
-			}
+	if to, rest, further := n.next(path, head); to != nil {
+		if r := to.first(rest, further, method); r != nil {
+			return r
 		}
 	}
 	if n.param != nil && head != "" {
@@ -213,10 +181,13 @@ func of(rules []rule, method string) *rule {
 	return nil
 }
 
-// cut parts a path after its first segment, as strings.Cut does.
+// cut parts a path after its first segment, as strings.Cut does, which is slower
+// on segments of few bytes.
 func cut(path string) (head, tail string, more bool) {
-	if i := strings.IndexByte(path, '/'); i >= 0 {
-		return path[:i], path[i+1:], true
+	for i := range len(path) {
+		if path[i] == '/' {
+			return path[:i], path[i+1:], true
+		}
 	}
 	return path, "", false
 }

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,10 +80,11 @@ type world struct {
 	*rand.Rand
 	records map[string]store.Record // by key
 	liked   string                  // a role that the last request fits
+	regexps map[string]*regexp.Regexp
 }
 
 func newWorld(seed uint64) *world {
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 11)), records: map[string]store.Record{}, liked: "*/a"}
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 11)), records: map[string]store.Record{}, regexps: map[string]*regexp.Regexp{}, liked: "*/a"}
 	for _, ws := range []string{"*", "acme", "globex"} {
 		if ws != "*" {
 			w.put(workspace(ws))
