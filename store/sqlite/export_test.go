@@ -21,18 +21,19 @@ func (s *Store) LimitPages(ctx context.Context, pages int) error {
 	}})
 }
 
-// Block keeps the writer busy until the function it returns is called.
-func (s *Store) Block(ctx context.Context) (release func()) {
-	begun, end := make(chan struct{}), make(chan struct{})
+// Block keeps the writer busy until release is called. Outcome gives what the
+// write that does it was answered.
+func (s *Store) Block(ctx context.Context) (release func(), outcome <-chan error) {
+	begun, end, answer := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		_ = s.write.do(ctx, &job{memory: func() []store.Change {
+		answer <- s.write.do(ctx, &job{memory: func() []store.Change {
 			close(begun)
 			<-end
 			return nil
 		}})
 	}()
 	<-begun
-	return func() { close(end) }
+	return func() { close(end) }, answer
 }
 
 // Kept is how many changes can be resumed after.

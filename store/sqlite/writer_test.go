@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"postern/store"
 	"postern/store/sqlite"
@@ -65,7 +67,7 @@ func checkOutage(t *testing.T, s *sqlite.Store, err error) {
 
 func TestWriteThatIsNotBegunCanBeLeft(t *testing.T) {
 	s := open(t, t.TempDir())
-	release := s.Block(t.Context())
+	release, _ := s.Block(t.Context())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Commit(ctx, store.Insert(&store.Client{ID: "left"})) }()
@@ -78,6 +80,32 @@ func TestWriteThatIsNotBegunCanBeLeft(t *testing.T) {
 	if _, err := s.Client(t.Context(), "left"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a commit that answered with its context's error: got %v, want ErrNotFound", err)
 	}
+}
+
+func TestWriteWithoutAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatalf("open: %v", err)
+		}
+		release, outcome := s.Block(t.Context())
+		began := time.Now()
+		err = s.Commit(t.Context(), store.Insert(&store.Client{ID: "behind"}))
+		if outage, ok := errors.AsType[*store.Unavailable](err); !ok || outage.Unknown {
+			t.Errorf("a write that was not begun in time: got error %v, want store.Unavailable with a known outcome", err)
+		}
+		err = <-outcome
+		if outage, ok := errors.AsType[*store.Unavailable](err); !ok || !outage.Unknown {
+			t.Errorf("a write that was begun and not done in time: got error %v, want store.Unavailable with an unknown outcome", err)
+		}
+		if waited := time.Since(began); waited != 3*time.Second {
+			t.Errorf("the answers came after %s, want 3 s", waited)
+		}
+		release()
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
 }
 
 func TestWatcherThatFallsBehindHasAGap(t *testing.T) {
