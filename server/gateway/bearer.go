@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"postern/server/token"
+	"postern/store"
+)
+
+// verifyToken says who calls. The token must be for the API; a secret that is
+// sent as a bearer is for every one.
+func (h *Handler) verifyToken(r *http.Request, api *store.API) (*token.Caller, error) {
+	text, err := bearer(r.Header["Authorization"])
+	if err != nil {
+		return nil, err
+	}
+	caller, err := h.Verifier.Verify(r.Context(), text)
+	if err != nil {
+		return nil, err
+	}
+	if caller.Token != nil && !slices.Contains(caller.Token.Audience, api.Audience) {
+		return nil, errAudience
+	}
+	return caller, nil
+}
+
+// bearer returns the one token of a request (RFC 6750 section 2.1). A gateway
+// and its upstream may each choose another of several, whether they come as
+// several headers or in one, so several are none.
+func bearer(headers []string) (string, error) {
+	switch {
+	case len(headers) == 0:
+		return "", errNoToken
+	case len(headers) > 1:
+		return "", errTokens
+	}
+	scheme, text, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", errNoToken
+	}
+	text = strings.TrimLeft(text, " ")
+	if text == "" || strings.ContainsAny(text, ", \t") {
+		return "", errTokens
+	}
+	return text, nil
+}

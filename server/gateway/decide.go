@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/policy"
+	"postern/server/token"
+	"postern/server/usage"
+	"postern/store"
+)
+
+// decide says who calls, if the call may pass.
+func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.Duration) (identity, error) {
+	if age > h.MaxStaleness {
+		return identity{}, errStale
+	}
+	if err := h.authenticateGateway(r, api); err != nil {
+		return identity{}, err
+	}
+	if api == nil || api.Name == store.PosternAPI { // which decides for itself, and in two workspaces
+		return identity{}, errNoAPI
+	}
+	if api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second {
+		return identity{}, errStale
+	}
+	c, ok := b.read(r.Header)
+	if !ok || !isMethod(c.method) {
+		return identity{}, errBinding
+	}
+	path, pattern, public, wrong := h.locate(api, c)
+	if public {
+		return anonymous(), nil
+	}
+	caller, err := h.verifyToken(r, api)
+	if err != nil {
+		return identity{}, err
+	}
+	if wrong != nil {
+		h.record(caller, c, pattern, "", store.OutcomeDenied)
+		return identity{}, wrong
+	}
+	return h.decideFor(r, caller, api, c, path, pattern)
+}
+
+// locate spells the path and finds it in the API's catalogue. What is wrong with
+// host or path is told only to who has a token.
+func (h *Handler) locate(api *store.API, c call) (path, pattern string, public bool, wrong error) {
+	if len(api.Hosts) > 0 && !isOneOf(api.Hosts, c.host) {
+		return "", "", false, errHost
+	}
+	path, err := policy.Canonical(c.target, policy.RelaxedFor(api))
+	if err != nil {
+		return "", "", false, errPath
+	}
+	pattern, public, _ = h.Policy.Endpoint(api.ID, c.method, path)
+	return path, pattern, public, nil
+}
+
+// decideFor decides the call of a known caller, and counts it.
+func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.API, c call, path, pattern string) (identity, error) {
+	client := caller.Client
+	ws, wrong := h.workspace(caller, api, c.method, path, pattern)
+	if wrong == nil && (client.SCIMOnly || !mayCallFrom(client, c.address)) {
+		wrong = errClient
+	}
+	if wrong != nil {
+		h.record(caller, c, pattern, "", store.OutcomeDenied)
+		return identity{}, wrong
+	}
+	who := &policy.Caller{
+		Holder: caller.Holder, Narrowed: client.Narrowed, Roles: client.Roles,
+		Scopes: caller.Scopes, AnyScope: caller.AnyScope,
+	}
+	d := h.Policy.Decide(who, &policy.Request{Workspace: ws.ID, API: api.Name, Method: c.method, Path: path})
+	if pattern == "" {
+		pattern = d.Pattern
+	}
+	if !d.Allowed {
+		rule := d.Rule
+		if d.Reason == policy.Forbids {
+			rule = d.Ceiling
+		}
+		h.record(caller, c, pattern, rule, store.OutcomeDenied)
+		return identity{}, errDenied
+	}
+	id := identity{subject: string(client.Account), client: string(client.ID), workspace: string(ws.ID)}
+	id.roles = strings.Join(h.Policy.RolesOf(who, ws.ID), ",")
+	if caller.Token != nil {
+		id.scope = caller.Token.Scope
+	} else {
+		id.scope = strings.Join(h.Policy.Scopes(who, ws.ID, []string{api.Name}), " ")
+		var err error
+		if id.token, err = h.exchanged(r.Context(), caller, api, ws, id.scope, id.roles); err != nil {
+			return identity{}, err
+		}
+	}
+	h.record(caller, c, pattern, d.Rule, store.OutcomeAllowed)
+	return id, nil
+}
+
+// workspace finds the one that the call is decided in: the token's, else the
+// one that the API names. The API must be open to it, there must be access to
+// APIs in it, and of an API that is shared in part, the catalogue must give the
+// endpoint a tag that is shared.
+func (h *Handler) workspace(caller *token.Caller, api *store.API, method, path, pattern string) (*store.Workspace, error) {
+	ws := caller.Workspace
+	if param, ok := strings.CutPrefix(api.WorkspaceFrom, "param:"); ok {
+		named := h.named(pattern, path, param)
+		switch {
+		case ws == nil:
+			ws = named
+		case named != nil && named.ID != ws.ID:
+			// Who makes the roles of one workspace must not reach the data of
+			// another one of a shared API.
+			return nil, errWorkspace
+		}
+	} else if ws == nil && (api.WorkspaceFrom == "" || api.WorkspaceFrom == "fixed") {
+		ws = h.State.Workspace(api.Workspace)
+	}
+	if ws == nil || !ws.APIAccess || !api.OpenTo(ws.ID) {
+		return nil, errWorkspace
+	}
+	if ws.ID != api.Workspace {
+		if share := api.ShareOf(ws.ID); share != nil && len(share.Tags) > 0 && !tagged(api, method, pattern, share.Tags) {
+			return nil, errWorkspace
+		}
+	}
+	return ws, nil
+}
+
+// named returns the workspace whose name or id a parameter of the path has.
+func (h *Handler) named(pattern, path, param string) *store.Workspace {
+	value, ok := policy.Param(pattern, path, param)
+	if !ok {
+		return nil
+	}
+	byName, byID := h.State.WorkspaceByName(value), h.State.Workspace(store.WorkspaceID(value))
+	switch {
+	case byName == nil:
+		return byID
+	case byID == nil || byID.ID == byName.ID:
+		return byName
+	default:
+		return nil // somebody named a workspace by the id of another
+	}
+}
+
+// tagged reports whether the catalogue's entry for a call has one of the tags.
+// The pattern is the one that policy found the call by; of several entries with
+// that pattern, the first with the method is meant, as there.
+func tagged(api *store.API, method, pattern string, tags []string) bool {
+	for i := range api.Endpoints {
+		e := &api.Endpoints[i]
+		if e.Path == pattern && (e.Methods == "*" || slices.Contains(strings.Fields(e.Methods), method)) {
+			return slices.ContainsFunc(e.Tags, func(t string) bool { return slices.Contains(tags, t) })
+		}
+	}
+	return false
+}
+
+// record counts a decision for the secret that called, or that minted the token.
+func (h *Handler) record(caller *token.Caller, c call, pattern, rule string, outcome store.Outcome) {
+	if pattern == "" {
+		pattern = "-" // never the raw path
+	}
+	h.Usage.Record(usage.Event{
+		Client: caller.Client.ID, Secret: caller.Secret, Rule: rule, Outcome: outcome,
+		Address: c.address, Endpoint: c.method + " " + pattern,
+	})
+}
