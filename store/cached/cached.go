@@ -14,8 +14,10 @@ package cached
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,8 +102,8 @@ func New(inner store.Store, o Options) *Store {
 	}
 	s.whole.Store(newWhole())
 	s.seen.Store(-1)
-	s.clients = newRecent(s.clock, o.TTL, o.Clients, inner.Client)
-	s.holders = newRecent(s.clock, o.TTL, o.Holders, s.loadHolder)
+	s.clients = newRecent(s.clock, o.TTL, o.Clients, inner.Client, olderClient)
+	s.holders = newRecent(s.clock, o.TTL, o.Holders, s.loadHolder, olderHolder)
 	return s
 }
 
@@ -164,4 +166,29 @@ func (s *Store) holder(ctx context.Context, id store.AccountID) (*store.Holder, 
 		return s.loadHolder(ctx, id)
 	}
 	return s.holders.get(ctx, id)
+}
+
+// loadHolder reads an account and its grants. An account that is not there is
+// a Holder without one.
+func (s *Store) loadHolder(ctx context.Context, id store.AccountID) (*store.Holder, error) {
+	account, err := s.within.Account(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	grants, err := s.within.GrantsOf(ctx, store.HolderID(id))
+	if err != nil {
+		return nil, err
+	}
+	return &store.Holder{Account: account, Grants: grants}, nil
+}
+
+func olderClient(loaded, known *store.Client) bool { return loaded.Revision < known.Revision }
+
+func olderHolder(loaded, known *store.Holder) bool {
+	if loaded.Account != nil && known.Account != nil && loaded.Account.Revision < known.Account.Revision {
+		return true
+	}
+	return slices.ContainsFunc(loaded.Grants, func(g *store.Grant) bool {
+		return slices.ContainsFunc(known.Grants, func(k *store.Grant) bool { return k.ID == g.ID && g.Revision < k.Revision })
+	})
 }

@@ -24,16 +24,19 @@ const (
 	renewers = 4
 )
 
+var errOutdated = errors.New("it answered with an older record than this node has seen")
+
 // recent keeps the values that were used lately, and that there was none.
 //
 // A loaded value is remembered only if no change of its key came since its
-// load began, and dies ttl after that. Of several who want the same one at the
+// load began and nothing newer is known, and dies ttl after that. Of several who want the same one at the
 // same time, one loads. What is used in the second half of its life is renewed
 // meanwhile, so that an outage finds it young.
 type recent[K ~string, V any] struct {
 	clock  *clock
 	ttl    time.Duration
 	load   func(context.Context, K) (V, error)
+	older  func(loaded, known V) bool
 	cache  *otter.Cache[K, *entry[V]]
 	renew  chan K
 	seed   maphash.Seed
@@ -63,11 +66,12 @@ type flight[V any] struct {
 	err   error
 }
 
-func newRecent[K ~string, V any](c *clock, ttl time.Duration, most int, load func(context.Context, K) (V, error)) *recent[K, V] {
+func newRecent[K ~string, V any](c *clock, ttl time.Duration, most int, load func(context.Context, K) (V, error), older func(loaded, known V) bool) *recent[K, V] {
 	r := &recent[K, V]{
 		clock: c,
 		ttl:   ttl,
 		load:  load,
+		older: older,
 		// Without an expiry of its own: that would start a goroutine here, and
 		// read the clock each time.
 		cache: otter.Must(&otter.Options[K, *entry[V]]{MaximumSize: most}),
@@ -135,12 +139,28 @@ func (r *recent[K, V]) fly(ctx context.Context, key K, f *flight[V]) {
 	sh.Lock()
 	if sh.flights[key] == f {
 		delete(sh.flights, key)
-		if len(key) <= longestKey && (f.err == nil || errors.Is(f.err, store.ErrNotFound)) {
-			r.cache.Set(key, &entry[V]{value: f.value, err: f.err, born: f.born})
-		}
+		r.land(key, f)
 	}
 	sh.Unlock()
 	close(f.done)
+}
+
+// land remembers what was loaded. If something newer is known already, the
+// store has answered from its past, such as a primary that does not know yet
+// that it is none: then that is no answer. It is called under the shard's lock.
+func (r *recent[K, V]) land(key K, f *flight[V]) {
+	e, ok := r.cache.GetEntryQuietly(key)
+	switch {
+	case f.err == nil && ok && e.Value.err == nil && r.older(f.value, e.Value.value):
+		if r.clock.lately(e.Value.born, r.ttl) {
+			f.value = e.Value.value
+			return
+		}
+		var none V
+		f.value, f.err = none, &store.Unavailable{Err: errOutdated}
+	case len(key) <= longestKey && (f.err == nil || errors.Is(f.err, store.ErrNotFound)):
+		r.cache.Set(key, &entry[V]{value: f.value, err: f.err, born: f.born})
+	}
 }
 
 // change tells of a change of a key: a load under way will not be remembered

@@ -184,6 +184,56 @@ func TestLateChangeDoesNotReplaceNewerRecord(t *testing.T) {
 	})
 }
 
+// A primary that was stopped and goes on may answer from its past for a while.
+func TestOutdatedAnswerDoesNotReplaceNewerRecord(t *testing.T) {
+	tests := []struct {
+		name     string
+		now, old []store.Record
+		read     func(context.Context, *cached.Store) (any, error)
+		want     any
+		none     any
+	}{
+		{
+			name: "client", now: []store.Record{client(2)}, old: []store.Record{client(1)},
+			read: readClient, want: client(2), none: (*store.Client)(nil),
+		},
+		{
+			name: "account", now: []store.Record{account(2)}, old: []store.Record{account(1)},
+			read: readHolder, want: &store.Holder{Account: account(2)}, none: (*store.Holder)(nil),
+		},
+		{
+			name: "grant", now: []store.Record{account(1), grant(string(usr), "w", 2)}, old: []store.Record{grant(string(usr), "w", 1)},
+			read: readHolder, want: &store.Holder{Account: account(1), Grants: []*store.Grant{grant(string(usr), "w", 2)}}, none: (*store.Holder)(nil),
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(tt.now...)
+				s := start(t, f)
+				check(t, "read", tt.read, s, tt.want, nil)
+				f.set(func() {
+					for _, r := range tt.old {
+						f.records[place(r)] = r
+					}
+				})
+				time.Sleep(40 * time.Second)
+				check(t, "read that begins a renewal", tt.read, s, tt.want, nil)
+				synctest.Wait()
+				check(t, "read after the renewal", tt.read, s, tt.want, nil)
+				time.Sleep(20 * time.Second)
+				check(t, "read when what is known is dead", tt.read, s, tt.none, store.ErrUnavailable)
+				f.set(func() {
+					for _, r := range tt.now {
+						f.records[place(r)] = r
+					}
+				})
+				check(t, "read of the right primary", tt.read, s, tt.want, nil)
+			})
+		})
+	}
+}
+
 func TestMissIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

@@ -269,17 +269,3 @@ func (s *Store) applyWhole(ctx context.Context, c store.Change) {
 		}
 	}
 }
-
-// loadHolder reads an account and its grants. An account that is not there is
-// a Holder without one.
-func (s *Store) loadHolder(ctx context.Context, id store.AccountID) (*store.Holder, error) {
-	account, err := s.within.Account(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	grants, err := s.within.GrantsOf(ctx, store.HolderID(id))
-	if err != nil {
-		return nil, err
-	}
-	return &store.Holder{Account: account, Grants: grants}, nil
-}
