@@ -37,8 +37,17 @@ func TestWholeKindsAreReadFromMemory(t *testing.T) {
 			i, w2, w1, a := stored[0].(*store.Installation), stored[1].(*store.Workspace), stored[2].(*store.Workspace), stored[3].(*store.API)
 			r, team, k := stored[4].(*store.Role), stored[5].(*store.Team), stored[6].(*store.Key)
 			want := []any{
-				i, []*store.Workspace{w1, w2}, w1, w2, []*store.API{a}, a, a, a, []*store.Role{r}, r, r,
-				[]*store.Team{team}, team, team, []*store.Key{k}, true,
+				i,
+				[]*store.Workspace{w1, w2},
+				w1, w2,
+				[]*store.API{a},
+				a, a, a,
+				[]*store.Role{r},
+				r, r,
+				[]*store.Team{team},
+				team, team,
+				[]*store.Key{k},
+				true,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("round %d (-want +got):\n%s", round, diff)

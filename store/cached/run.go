@@ -104,9 +104,6 @@ func (s *Store) follow(ctx context.Context) error {
 	var at store.Position // empty: everything is to be loaded
 	for {
 		next, err := s.session(ctx, at)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if r, ok := errors.AsType[refused](err); ok {
 			return r.error
 		}
@@ -116,7 +113,9 @@ func (s *Store) follow(ctx context.Context) error {
 		if at = next; errors.Is(err, store.ErrGap) {
 			at = ""
 		}
-		s.log.WarnContext(ctx, "change feed interrupted", "error", err, "again_in", pause)
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "change feed interrupted", "error", err, "again_in", pause)
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

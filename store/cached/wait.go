@@ -82,11 +82,8 @@ func (ws *waits) add(writes []store.Write) *waiter {
 			}
 			at := place{kind, write.Record.Key()}
 			wanted := &want{waiter: w}
-			switch write.Op {
-			case store.OpInsert:
-				wanted.rev = 1
-			case store.OpUpdate:
-				wanted.rev = write.Record.Rev() + 1
+			if stored := write.Stored(); stored != nil {
+				wanted.rev = stored.Rev()
 			}
 			ws.want[at] = append(ws.want[at], wanted)
 			w.places = append(w.places, at)
