@@ -92,8 +92,12 @@ func TestOnlySoundFilesAreOpened(t *testing.T) {
 			if err != nil {
 				t.Fatalf("open: %v", err)
 			}
+			var writes []store.Write
 			for i := range 300 {
-				insert(t, s, fmt.Sprint("client-", i))
+				writes = append(writes, store.Insert(&store.Client{ID: store.ClientID(fmt.Sprint("client-", i)), Name: strings.Repeat("long", 100)}))
+			}
+			if err := s.Commit(t.Context(), writes...); err != nil {
+				t.Fatalf("commit: %v", err)
 			}
 			if err := s.Close(); err != nil {
 				t.Fatalf("close: %v", err)
