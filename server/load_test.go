@@ -1,0 +1,166 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// What follows drives a server over loopback with as little work of its own as
+// can be, so that the ratios say something about the servers.
+
+const connections = 32
+
+// shot is a request, written out, that is sent again and again.
+type shot struct {
+	addr     string
+	requests [][]byte // taken in turn
+	want     int      // the status of every answer
+}
+
+// post is a form request written out.
+func post(path, authorization, form string) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, authorization, len(form), form)
+}
+
+// load sends shots over 32 connections for a time and returns answers per second.
+func load(tb testing.TB, s shot, d time.Duration) float64 {
+	tb.Helper()
+	var answered atomic.Int64
+	var failed atomic.Pointer[string]
+	var all sync.WaitGroup
+	began := time.Now()
+	until := began.Add(d)
+	for worker := range connections {
+		all.Go(func() {
+			n, err := s.fire(worker, until)
+			answered.Add(n)
+			if err != nil {
+				text := err.Error()
+				failed.Store(&text)
+			}
+		})
+	}
+	all.Wait()
+	if text := failed.Load(); text != nil {
+		tb.Fatalf("load on %s: %s", s.addr, *text)
+	}
+	return float64(answered.Load()) / time.Since(began).Seconds()
+}
+
+// fire keeps one connection busy.
+func (s shot) fire(worker int, until time.Time) (n int64, err error) {
+	c, err := net.Dial("tcp", s.addr) //nolint:noctx // bounded by until
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	r := bufio.NewReaderSize(c, 8<<10)
+	for i := worker; ; i += connections {
+		// The clock is looked at now and then only: it is not free.
+		if n%16 == 0 && !time.Now().Before(until) {
+			return n, nil
+		}
+		if _, err := c.Write(s.requests[i%len(s.requests)]); err != nil {
+			return n, err
+		}
+		if err := readAnswer(r, s.want); err != nil {
+			return n, err
+		}
+		n++
+	}
+}
+
+// once sends each request one time over one connection.
+func (s shot) once() (n int64, err error) {
+	c, err := net.Dial("tcp", s.addr) //nolint:noctx // bounded by the requests
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	r := bufio.NewReaderSize(c, 8<<10)
+	for _, request := range s.requests {
+		if _, err := c.Write(request); err != nil {
+			return n, err
+		}
+		if err := readAnswer(r, s.want); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// readAnswer reads one HTTP/1.1 response with a Content-Length.
+func readAnswer(r *bufio.Reader, want int) error {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if len(line) < 12 || string(line[9:12]) != strconv.Itoa(want) {
+		rest, _ := r.Peek(min(r.Buffered(), 600))
+		return fmt.Errorf("got %q, want %d\n%s", line, want, rest)
+	}
+	length := 0
+	for {
+		line, err = r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) == 2 {
+			break
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = r.Discard(length)
+	return err
+}
+
+const (
+	rounds = 9
+	slice  = 700 * time.Millisecond
+)
+
+// ratio loads ours and a bare handler in turns, and reports the median of the
+// rounds' ratios. Both are served by net/http in this process, so that what
+// disturbs one disturbs the other.
+func ratio(b *testing.B, name string, ours shot, bare http.Handler) float64 {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := &http.Server{Handler: bare, ReadHeaderTimeout: time.Minute}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	other := ours
+	other.addr = l.Addr().String()
+	load(b, ours, slice) // warm up
+	load(b, other, slice)
+	var ratios, us, them []float64
+	for range rounds {
+		x, y := load(b, ours, slice), load(b, other, slice)
+		ratios, us, them = append(ratios, x/y), append(us, x), append(them, y)
+	}
+	for _, each := range [][]float64{ratios, us, them} {
+		slices.Sort(each)
+	}
+	m := rounds / 2
+	b.Logf("%-44s %5.2f of bare (%.2f to %.2f; medians %.0f/s and %.0f/s)", name, ratios[m], ratios[0], ratios[rounds-1], us[m], them[m])
+	b.ReportMetric(ratios[m], strings.ReplaceAll(name, " ", "-")+"-ratio")
+	return ratios[m]
+}

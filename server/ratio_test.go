@@ -1,0 +1,293 @@
+package server_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/server"
+	"postern/server/limit"
+	"postern/server/secret"
+	"postern/store"
+	"postern/store/mongo"
+	"postern/store/mongo/mongotest"
+)
+
+// BenchmarkRatios compares our endpoints with bare net/http handlers that do the
+// least that could be called the same, over loopback HTTP/1.1 with 32
+// connections, in one interleaved run. The store holds what scale says.
+func BenchmarkRatios(b *testing.B) {
+	for b.Loop() {
+		b.Run("sqlite", func(b *testing.B) {
+			n := startB(b, nil)
+			n.ratios(b)
+		})
+		b.Run("mongodb", func(b *testing.B) {
+			uri, name := mongotest.Database(b)
+			backend, err := mongo.Open(b.Context(), mongo.Options{URI: uri, Database: name})
+			if err != nil {
+				b.Fatal(err)
+			}
+			n := startB(b, backend)
+			n.ratios(b)
+		})
+	}
+}
+
+// scale is how much is in the store: by default a hundredth of what `make bench`
+// asks for.
+func scale() (roles, accounts int) {
+	if os.Getenv("POSTERN_BENCH") == "full" {
+		return 10_000, 500_000
+	}
+	return 100, 5_000
+}
+
+func unlimited(o *server.Options) {
+	o.TokenRate, o.IntrospectRate = limit.Rate{}, limit.Rate{}
+	o.FailuresPerAddress, o.FailuresPerClientAddress = limit.Rate{}, limit.Rate{}
+}
+
+func startB(b *testing.B, backend store.Store) *node {
+	b.Helper()
+	n := startNode(b, b.TempDir(), unlimited, func(o *server.Options) {
+		if backend != nil {
+			_ = o.Store.Close()
+			o.Store = backend
+		}
+	})
+	roles, accounts := scale()
+	n.fill(b, roles, accounts)
+	return n
+}
+
+const (
+	rulesPerRole      = 10
+	rolesPerWorkspace = 10
+	callers           = 256
+)
+
+// fill writes roles of ten rules, ten to a workspace, and accounts with two
+// grants each; the first of them have clients, which are added to n.callers.
+func (n *node) fill(b *testing.B, roles, accounts int) {
+	b.Helper()
+	began := time.Now()
+	var batch []store.Write
+	flush := func() {
+		if err := n.store.Commit(context.WithoutCancel(b.Context()), batch...); err != nil {
+			b.Fatal(err)
+		}
+		batch = batch[:0]
+	}
+	add := func(r store.Record) {
+		if batch = append(batch, store.Insert(r)); len(batch) >= 1000 {
+			flush()
+		}
+	}
+	home := n.API.Workspace
+	var spaces []store.WorkspaceID
+	var ids [][]store.RoleID
+	for i := range roles {
+		if i%rolesPerWorkspace == 0 {
+			w := &store.Workspace{ID: store.NewWorkspaceID(), Generation: 1, Name: fmt.Sprintf("w%d", len(spaces)), APIAccess: true, CreatedAt: 1}
+			if len(spaces) == 0 {
+				w = nil // the first roles are in the workspace of the example
+				spaces, ids = append(spaces, home), append(ids, nil)
+			} else {
+				spaces, ids = append(spaces, w.ID), append(ids, nil)
+				add(w)
+			}
+		}
+		at := len(spaces) - 1
+		name := "w" + strconv.Itoa(at)
+		if at == 0 {
+			name = "default"
+		}
+		r := &store.Role{ID: store.NewRoleID(), Workspace: spaces[at], Ref: fmt.Sprintf("%s/r%d", name, i), LastNumber: rulesPerRole, CreatedAt: 1}
+		for k := range rulesPerRole {
+			r.Rules = append(r.Rules, store.Rule{Number: k + 1, API: "example", Methods: "GET", Path: fmt.Sprintf("/t%d/things/{id}/part%d", i%rolesPerWorkspace, k)})
+		}
+		ids[at] = append(ids[at], r.ID)
+		add(r)
+	}
+	licence := n.Example.Account.Licence
+	for i := range accounts {
+		a := &store.Account{ID: store.NewAccountID(store.AccountService), Generation: 1, AccountKind: store.AccountService, Name: fmt.Sprintf("a%d", i), Status: store.AccountActive, Licence: licence, CreatedAt: 1}
+		add(a)
+		if i < callers {
+			c := &store.Client{ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: a.Name, Account: a.ID, Workspace: home, Status: store.ClientActive, DefaultAPI: n.API.ID, CreatedAt: 1}
+			text := secret.New(c.ID)
+			c.Secrets = []store.ClientSecret{{ID: store.NewSecretID(), Hash: text.Hash(), Generation: 1, CreatedAt: 1}}
+			add(c)
+			n.callers = append(n.callers, as{string(c.ID), text.Reveal()})
+		}
+		for k, at := range []int{0, i % len(spaces)} {
+			if k == 1 && at == 0 {
+				at = len(spaces) - 1
+			}
+			if at == 0 && k == 1 {
+				continue // there is one workspace only
+			}
+			add(&store.Grant{ID: store.NewGrantID(store.HolderID(a.ID), spaces[at]), Holder: store.HolderID(a.ID), Workspace: spaces[at], Roles: []store.GrantedRole{{Role: ids[at][i%len(ids[at])]}, {Role: ids[at][(i+1)%len(ids[at])]}}, CreatedAt: 1})
+		}
+	}
+	flush()
+	n.settle(b)
+	b.Logf("%d rules, %d accounts, %d grants written in %s", roles*rulesPerRole, accounts, accounts*2, time.Since(began).Round(time.Second))
+}
+
+func (n *node) ratios(b *testing.B) {
+	public, decide := strings.TrimPrefix(n.url, "http://"), strings.TrimPrefix(n.decide, "http://")
+
+	var token shot
+	token.addr, token.want = public, 200
+	for _, c := range n.callers {
+		token.requests = append(token.requests, post("/oauth2/token", c.basic(), wantToken))
+	}
+	ratio(b, "token ES256", token, bareToken(n.callers, n.API.Audience))
+
+	for _, format := range []string{"opaque", "jwt"} {
+		n.setFormat(b, format)
+		tokens := make([]string, len(n.callers))
+		answers := map[string]bareActive{}
+		s := shot{addr: public, want: 200}
+		decision := shot{addr: decide, want: 200}
+		for i, c := range n.callers {
+			tokens[i] = n.issue(b, c)
+			answers[tokens[i]] = bareActive{Active: true, TokenType: "Bearer", ClientID: c.id, Sub: c.id, Username: "a", Iss: issuer, Aud: n.API.Audience, Exp: 1, Iat: 1, Jti: c.id, Workspace: string(n.API.Workspace)}
+			s.requests = append(s.requests, post("/oauth2/introspect", by(n.Gateway).basic(), "token="+url.QueryEscape(tokens[i])))
+			decision.requests = append(decision.requests, decideRequest(tokens[i], i))
+		}
+		ratio(b, "introspect "+format, s, bareIntrospect(answers))
+		ratio(b, "decide "+format+" seen before", decision, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	}
+	n.firstSeen(b, decide)
+}
+
+// firstSeen is a decision about tokens that this node has not verified before:
+// one signature check more. Each is sent once.
+func (n *node) firstSeen(b *testing.B, decide string) {
+	const most = 20_000
+	b.Helper()
+	s := shot{addr: decide, want: 200}
+	for i := range most {
+		s.requests = append(s.requests, decideRequest(n.issue(b, n.callers[i%len(n.callers)]), i%len(n.callers)))
+	}
+	each := s
+	began := time.Now()
+	done := make(chan int64, connections)
+	for worker := range connections {
+		go func() {
+			part := each
+			part.requests = nil
+			for i := worker; i < most; i += connections {
+				part.requests = append(part.requests, s.requests[i])
+			}
+			n, _ := part.once()
+			done <- n
+		}()
+	}
+	var answered int64
+	for range connections {
+		answered += <-done
+	}
+	if answered != most {
+		b.Fatalf("first-seen tokens: %d of %d answered", answered, most)
+	}
+	b.Logf("%-44s %.0f/s", "decide jwt first seen", most/time.Since(began).Seconds())
+}
+
+func decideRequest(token string, i int) []byte {
+	return fmt.Appendf(nil, "GET /decide/nginx/example HTTP/1.1\r\nHost: bench\r\nX-Original-Method: GET\r\nX-Original-URI: /t%d/things/4711/part3?x=y\r\nAuthorization: Bearer %s\r\n\r\n", i%rolesPerWorkspace, token)
+}
+
+func (a as) basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.id+":"+a.secret))
+}
+
+// bareToken parses the form, compares one SHA-256 and signs the same claims.
+func bareToken(clients []as, audience string) http.Handler {
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	hashes := map[string][32]byte{}
+	for _, c := range clients {
+		hashes[c.id] = sha256.Sum256([]byte(c.secret))
+	}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"access-es256-1","typ":"at+jwt"}`))
+	type claims struct {
+		Iss       string   `json:"iss"`
+		Sub       string   `json:"sub"`
+		ClientID  string   `json:"client_id"`
+		Aud       string   `json:"aud"`
+		Exp       int64    `json:"exp"`
+		Iat       int64    `json:"iat"`
+		Jti       string   `json:"jti"`
+		Workspace string   `json:"workspace"`
+		Gen       string   `json:"gen"`
+		Sid       string   `json:"sid"`
+		Roles     []string `json:"roles"`
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, text, _ := r.BasicAuth()
+		sum, want := sha256.Sum256([]byte(text)), hashes[id]
+		if r.ParseForm() != nil || r.PostForm.Get("grant_type") != "client_credentials" || subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		now := time.Now().Unix()
+		var jti [16]byte
+		_, _ = rand.Read(jti[:])
+		body, _ := json.Marshal(claims{issuer, "svc000000000000000000000000", id, audience, now + 3600, now, hex.EncodeToString(jti[:]), "wsp000000000000000000000000", "1.1.1.1.1", "sec000000000000000000000000", []string{"default/r1", "default/r2"}})
+		signed := header + "." + base64.RawURLEncoding.EncodeToString(body)
+		digest := sha256.Sum256([]byte(signed))
+		x, y, _ := ecdsa.Sign(rand.Reader, key, digest[:])
+		var signature [64]byte
+		x.FillBytes(signature[:32])
+		y.FillBytes(signature[32:])
+		answer, _ := json.Marshal(map[string]any{"access_token": signed + "." + base64.RawURLEncoding.EncodeToString(signature[:]), "token_type": "Bearer", "expires_in": 3600})
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(answer)
+	})
+}
+
+type bareActive struct {
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type"`
+	ClientID  string `json:"client_id"`
+	Sub       string `json:"sub"`
+	Username  string `json:"username"`
+	Iss       string `json:"iss"`
+	Aud       string `json:"aud"`
+	Exp       int64  `json:"exp"`
+	Iat       int64  `json:"iat"`
+	Jti       string `json:"jti"`
+	Workspace string `json:"workspace"`
+}
+
+// bareIntrospect parses the form and looks the token up in a map.
+func bareIntrospect(known map[string]bareActive) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ParseForm() != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		answer, _ := json.Marshal(known[r.PostForm.Get("token")])
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(answer)
+	})
+}
