@@ -63,28 +63,24 @@ func ParseKEKs(text string) (*KEK, error) {
 // Derive returns 32 bytes for one purpose, such as "audit chain", from the first
 // key-encryption key by HKDF (RFC 5869). Equal purposes give equal bytes; the
 // bytes of one purpose say nothing about another's.
-func (k *KEK) Derive(purpose string) ([]byte, error) { return k.keys[0].derive(purpose) }
+func (k *KEK) Derive(purpose string) []byte { return k.keys[0].derive(purpose) }
 
 // DeriveAll returns what Derive gives for each of the keys in turn, for checking
 // what was made before the first key was put in front.
-func (k *KEK) DeriveAll(purpose string) ([][]byte, error) {
+func (k *KEK) DeriveAll(purpose string) [][]byte {
 	all := make([][]byte, 0, len(k.keys))
 	for _, one := range k.keys {
-		derived, err := one.derive(purpose)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, derived)
+		all = append(all, one.derive(purpose))
 	}
-	return all, nil
+	return all
 }
 
-func (k *kek) derive(purpose string) ([]byte, error) {
+func (k *kek) derive(purpose string) []byte {
 	derived, err := hkdf.Key(sha256.New, k.secret[:], nil, "postern "+purpose, 32)
 	if err != nil {
-		return nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
+		panic(err) // only for more than 255 hashes' worth of bytes
 	}
-	return derived, nil
+	return derived
 }
 
 // seal encrypts the private part of a key. What is sealed for one record does
@@ -96,18 +92,18 @@ func (k *KEK) seal(r *store.Key, private []byte) []byte {
 	return k.keys[0].aead.Seal(out, out[1:], private, boundTo(r))
 }
 
-// open returns the private part of a key, or ErrSealed.
-func (k *KEK) open(r *store.Key) ([]byte, error) {
+// open returns the private part of a key, if one of the keys opens it.
+func (k *KEK) open(r *store.Key) (private []byte, ok bool) {
 	const head = 1 + chacha20poly1305.NonceSizeX
 	if len(r.Sealed) < head || r.Sealed[0] != sealVersion {
-		return nil, ErrSealed
+		return nil, false
 	}
 	for _, one := range k.keys {
 		if private, err := one.aead.Open(nil, r.Sealed[1:head], r.Sealed[head:], boundTo(r)); err == nil {
-			return private, nil
+			return private, true
 		}
 	}
-	return nil, ErrSealed
+	return nil, false
 }
 
 // boundTo is the additional data of a sealed key: the facts that must not change
@@ -127,3 +123,6 @@ func (*KEK) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // LogValue returns "[secret]".
 func (*KEK) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[secret]".
+func (*KEK) MarshalText() ([]byte, error) { return []byte(redacted), nil }

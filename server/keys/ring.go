@@ -52,8 +52,10 @@ type Options struct {
 	Store Store
 	KEK   *KEK
 
-	RotateEvery time.Duration        // 0 means 30 days
-	LongestTTL  func() time.Duration // the longest life that a token may get now; nil means 1 h
+	RotateEvery time.Duration // 0 means 30 days
+	// LongestTTL is the longest life that a token may have: what is configured, or
+	// was within that time. Nil means 1 h.
+	LongestTTL func() time.Duration
 	// Audit returns the audit entry of a change that the Ring makes by itself:
 	// "key.create", "key.rotate" or "key.delete". Nil means none.
 	Audit func(operation string, key Info) []store.Write
@@ -254,15 +256,15 @@ func (r *Ring) open(k *store.Key, old *entry) (*entry, error) {
 		r.Log.Warn("a key of an unknown kind is left alone", "key", k.ID, "use", k.Use, "algorithm", k.Algorithm)
 		return e, nil
 	}
-	private, err := r.KEK.open(k)
-	if err != nil && old != nil && old.kid == e.kid && (old.signer != nil || old.sealer != nil) {
+	private, ok := r.KEK.open(k)
+	if !ok && old != nil && old.kid == e.kid && (old.signer != nil || old.sealer != nil) {
 		// Resealed meanwhile: the key itself is what it was.
 		r.Log.Warn("a key was sealed by a key-encryption key that this node was not given; it goes on, but will not start again", "key", k.ID)
 		e.signer, e.sealer = old.signer, old.sealer
 		return e, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open key %s: %w; give the key-encryption key that this store was used with (keys.encryption_key may hold several, separated by commas)", k.ID, err)
+	if !ok {
+		return nil, fmt.Errorf("open key %s: %w; give the key-encryption key that this store was used with (keys.encryption_key may hold several, separated by commas)", k.ID, ErrSealed)
 	}
 	if k.Use == store.UseSeal {
 		aead, err := chacha20poly1305.NewX(private)
@@ -366,70 +368,6 @@ func (r *Ring) Opener(kid string, now store.Time) (*Sealer, bool) {
 		return nil, false
 	}
 	return e.sealer, true
-}
-
-// Info is what may be told of a key.
-type Info struct {
-	KID       string      `json:"kid"`
-	ID        store.KeyID `json:"id"` // of its record
-	Use       string      `json:"use"`
-	Algorithm string      `json:"algorithm"`
-	Period    int64       `json:"period"`
-	State     State       `json:"state"`
-	CreatedAt store.Time  `json:"created_at"`
-	ActiveAt  store.Time  `json:"active_at"`
-	RetireAt  store.Time  `json:"retire_at,omitempty"`
-	RevokedAt store.Time  `json:"revoked_at,omitempty"`
-}
-
-// State is where a key is in its life.
-type State string
-
-// The states of a key.
-const (
-	StateNext     State = "next"     // published, and not yet used
-	StateActive   State = "active"   // signs or seals
-	StateRetiring State = "retiring" // its tokens are still good
-	StateRetired  State = "retired"
-	StateRevoked  State = "revoked"
-)
-
-// ErrUnknownKey is a kid that no key has. It matches store.ErrNotFound.
-var ErrUnknownKey = fmt.Errorf("no key has this kid: %w", store.ErrNotFound)
-
-// List returns every key, by algorithm and period.
-func (r *Ring) List() []Info {
-	s, now := r.state.Load(), r.now()
-	list := make([]Info, 0, len(s.byID))
-	for _, e := range s.byID {
-		list = append(list, s.info(e, now))
-	}
-	slices.SortFunc(list, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Period, b.Period))
-	})
-	return list
-}
-
-func (s *snapshot) info(e *entry, now store.Time) Info {
-	k := e.record
-	i := Info{
-		KID: e.kid, ID: k.ID, Use: string(k.Use), Algorithm: k.Algorithm, Period: k.Period,
-		CreatedAt: k.CreatedAt, ActiveAt: k.ActiveAt, RetireAt: k.RetireAt, RevokedAt: k.RevokedAt,
-	}
-	active := s.active(k.Algorithm, now)
-	switch {
-	case k.RevokedAt != 0:
-		i.State = StateRevoked
-	case k.RetireAt.Over(now):
-		i.State = StateRetired
-	case active == nil || e == active:
-		i.State = StateActive
-	case k.Period > active.record.Period:
-		i.State = StateNext
-	default:
-		i.State = StateRetiring
-	}
-	return i
 }
 
 // isSaved reports whether a commit was done though this node has not seen it

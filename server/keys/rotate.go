@@ -254,9 +254,9 @@ func (r *Ring) Reseal(ctx context.Context, also ...store.Write) (int, error) {
 			}
 			k.Sealed = nil
 		} else {
-			private, err := r.KEK.open(&k)
-			if err != nil {
-				return 0, fmt.Errorf("reseal key %s: %w", k.ID, err)
+			private, ok := r.KEK.open(&k)
+			if !ok {
+				return 0, fmt.Errorf("reseal key %s: %w", k.ID, ErrSealed)
 			}
 			k.Sealed = r.KEK.seal(&k, private)
 			resealed++

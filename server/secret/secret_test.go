@@ -31,7 +31,7 @@ func TestNewSecretReadsBack(t *testing.T) {
 		}
 	}
 	id := store.NewClientID()
-	if secret.New(id).Reveal() == secret.New(id).Reveal() {
+	if one, another := secret.New(id), secret.New(id); one.Reveal() == another.Reveal() {
 		t.Error("two secrets of a client are the same")
 	}
 	if s := secret.New(id).Reveal(); !strings.HasPrefix(s, "pst_"+string(id)+"_") {
