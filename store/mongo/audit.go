@@ -15,8 +15,10 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 		filter = append(filter, among(q.Workspaces))
 	}
 	for _, equal := range []bson.E{
-		{Key: "account", Value: string(q.Account)}, {Key: "client", Value: string(q.Client)},
-		{Key: "target", Value: q.Target}, {Key: "operation", Value: q.Operation},
+		{Key: "account", Value: string(q.Account)},
+		{Key: "client", Value: string(q.Client)},
+		{Key: "target", Value: q.Target},
+		{Key: "operation", Value: q.Operation},
 	} {
 		if equal.Value != "" {
 			filter = append(filter, equal)

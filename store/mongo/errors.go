@@ -25,6 +25,7 @@ const (
 	abortBudget      = 250 * time.Millisecond
 	backgroundBudget = 8 * time.Second
 	attemptBudget    = 2 * time.Second
+	awaitBudget      = 500 * time.Millisecond // after which the server says that there is no change
 )
 
 // read calls try until it has an answer, within the time that a read may take.
@@ -86,12 +87,10 @@ func transient(err error) bool {
 	if !ok || driver.IsTimeout(err) || driver.IsNetworkError(err) || writeConcern(err) {
 		return true
 	}
-	for _, label := range []string{
+	if slices.ContainsFunc([]string{
 		"TransientTransactionError", unknownCommit, "RetryableWriteError", "RetryableError", "SystemOverloadedError",
-	} {
-		if answer.HasErrorLabel(label) {
-			return true
-		}
+	}, answer.HasErrorLabel) {
+		return true
 	}
 	return slices.ContainsFunc([]int{
 		6, 7, 89, 9001, // network between the servers

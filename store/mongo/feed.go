@@ -46,7 +46,7 @@ func (f *feed) open(ctx context.Context) error {
 		bson.D{{Key: "to.coll", Value: collections}},
 		bson.D{{Key: "operationType", Value: bson.D{{Key: "$in", Value: bson.A{"dropDatabase", "invalidate"}}}}},
 	}}}}}}
-	opts := options.ChangeStream()
+	opts := options.ChangeStream().SetMaxAwaitTime(awaitBudget)
 	if f.position != nil {
 		opts.SetResumeAfter(f.position)
 	}
@@ -89,29 +89,41 @@ type change struct {
 	Document bson.Raw `bson:"fullDocument"`
 }
 
-// Next waits for the next change. The driver re-opens the stream on another
-// node by itself, once; what it cannot mend is an outage.
+// Next waits for the next change. A server that does not even say that there is
+// none is left for another one; what cannot be mended so is an outage.
 func (f *feed) Next(ctx context.Context) (store.Change, error) {
-	if f.stream == nil {
-		if err := f.open(ctx); err != nil {
-			return store.Change{}, err
+	for {
+		if f.stream == nil {
+			if err := f.open(ctx); err != nil {
+				return store.Change{}, err
+			}
 		}
-	}
-	if !f.stream.Next(ctx) {
-		err := f.stream.Err()
-		f.drop()
+		one, cancel := context.WithTimeout(ctx, awaitBudget+attemptBudget)
+		found := f.stream.TryNext(one)
+		late := one.Err() != nil
+		cancel()
+		f.position = f.stream.ResumeToken()
+		if found {
+			return f.read(ctx)
+		}
+		err, ended := f.stream.Err(), f.stream.ID() == 0
+		if err == nil && !ended {
+			continue
+		}
+		f.drop(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return store.Change{}, ctx.Err()
-		case err == nil: // ended by the server
+		case err == nil, errors.Is(lost(err), store.ErrGap):
 			return store.Change{}, store.ErrGap
-		case errors.Is(lost(err), store.ErrGap):
-			return store.Change{}, store.ErrGap
-		default:
+		case !late:
 			return store.Change{}, f.store.outage("read the change feed", err)
 		}
 	}
-	f.position = f.stream.ResumeToken()
+}
+
+// read returns the change that the stream stands at.
+func (f *feed) read(ctx context.Context) (store.Change, error) {
 	var c change
 	if err := f.stream.Decode(&c); err != nil {
 		return store.Change{}, fmt.Errorf("read a change: %w", err)
@@ -126,7 +138,7 @@ func (f *feed) Next(ctx context.Context) (store.Change, error) {
 		return told, nil
 	default:
 		// Somebody else's doing: dropped, renamed, or updated in place by hand.
-		f.drop()
+		f.drop(ctx)
 		return store.Change{}, fmt.Errorf("a %s of %s by other means than Postern: %w", c.Type, told.Kind, store.ErrGap)
 	}
 }
@@ -138,15 +150,15 @@ func (f *feed) Position() store.Position {
 
 // Close ends the stream.
 func (f *feed) Close() error {
-	f.drop()
+	f.drop(context.Background())
 	return nil
 }
 
-func (f *feed) drop() {
+func (f *feed) drop(ctx context.Context) {
 	if f.stream == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), abortBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortBudget)
 	defer cancel()
 	_ = f.stream.Close(ctx) // the server would end it in time
 	f.stream = nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"postern/store"
@@ -48,6 +49,7 @@ func (w *writer) write(ctx context.Context, s store.Store, acknowledged func()) 
 // The primary is killed under sixteen writers, twice. Nothing that was
 // acknowledged is lost, nothing comes twice, and the feed tells all of it.
 func TestPrimaryKilledUnderWriters(t *testing.T) {
+	t.Parallel()
 	set := startSet(t, 3)
 	s := connect(t, mongo.Options{URI: set.URI, Database: "postern"})
 	feed, err := s.Watch(t.Context(), "")
@@ -135,5 +137,67 @@ func TestPrimaryKilledUnderWriters(t *testing.T) {
 		}
 		told[c.Key] = true
 		left--
+	}
+}
+
+// A primary that hangs is replaced; when it wakes up, nobody believes it any
+// more. Without a majority nothing is written, and it is said in time.
+func TestPrimaryStoppedAndMajorityLost(t *testing.T) {
+	t.Parallel()
+	set := startSet(t, 3)
+	s := connect(t, mongo.Options{URI: set.URI, Database: "postern"})
+	c := &store.Client{ID: "c", Name: "c"}
+	if err := s.Commit(t.Context(), store.Insert(c)); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+	feed, err := s.Watch(t.Context(), "")
+	if err != nil {
+		t.Fatalf("watch: %v", err)
+	}
+	t.Cleanup(func() { _ = feed.Close() })
+	old, err := set.Primary(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	revoked := *c
+	revoked.Revision, revoked.Status = 1, store.ClientRevoked
+	for unknown := false; ; {
+		err := s.Commit(t.Context(), store.Update(&revoked), store.Insert(&store.AuditEntry{ID: store.NewAuditID()}))
+		outage, out := errors.AsType[*store.Unavailable](err)
+		if err == nil || unknown && errors.Is(err, store.ErrConflict) {
+			break
+		}
+		if !out {
+			t.Fatalf("commit while the primary hangs: got error %v, want an outage", err)
+		}
+		unknown = unknown || outage.Unknown
+	}
+	for {
+		change, err := feed.Next(t.Context())
+		if errors.Is(err, store.ErrUnavailable) {
+			continue
+		}
+		if err != nil || change.Key != "c" || change.Record.Rev() != 2 {
+			t.Fatalf("next: got %+v, %v; want the client as revoked", change, err)
+		}
+		break
+	}
+	if err := old.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if got, err := s.Client(t.Context(), "c"); err != nil || got.Status != store.ClientRevoked {
+			t.Fatalf("the client after the old primary woke up: got %+v, %v; want it revoked", got, err)
+		}
+	}
+
+	for _, n := range set.Nodes[:2] {
+		n.Kill()
+	}
+	if err := s.Commit(t.Context(), store.Insert(&store.Team{ID: "t", Name: "t"})); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("commit without a majority: got error %v, want ErrUnavailable", err)
 	}
 }

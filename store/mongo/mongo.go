@@ -73,7 +73,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		err = s.migrate(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.disconnect(ctx))
 	}
 	return s, nil
 }
@@ -97,8 +97,10 @@ func configure(o *options.ClientOptions) {
 }
 
 // Close ends all connections.
-func (s *Store) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (s *Store) Close() error { return s.disconnect(context.Background()) }
+
+func (s *Store) disconnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptBudget)
 	defer cancel()
 	if err := s.client.Disconnect(ctx); err != nil && !errors.Is(err, driver.ErrClientDisconnected) {
 		return fmt.Errorf("disconnect from MongoDB: %s", s.mask(err.Error()))

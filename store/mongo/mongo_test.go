@@ -15,16 +15,8 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
-}
-
-// Long lists are read another way than short ones.
-func TestContractWhereEveryListIsLong(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
-		s := open(t)
-		s.SetFew(1)
-		return s
-	})
 }
 
 func open(t *testing.T) *mongo.Store {

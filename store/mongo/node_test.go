@@ -46,7 +46,7 @@ for a; do
 done
 exec '%s' "$@" %s
 `, drop, w.mongod, add)
-	if err := os.WriteFile(w.script, []byte(script), 0o700); err != nil { //nolint:gosec // it has to be run
+	if err := os.WriteFile(w.script, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
