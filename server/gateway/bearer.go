@@ -41,7 +41,7 @@ func bearer(headers []string) (string, error) {
 		return "", errNoToken
 	}
 	text = strings.TrimLeft(text, " ")
-	if text == "" || strings.ContainsAny(text, ", \t") {
+	if text == "" || strings.IndexByte(text, ',') >= 0 || strings.IndexByte(text, ' ') >= 0 || strings.IndexByte(text, '\t') >= 0 {
 		return "", errTokens
 	}
 	return text, nil

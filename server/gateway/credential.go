@@ -1,13 +1,16 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"postern/server/secret"
 	"postern/store"
@@ -24,17 +27,21 @@ func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
 	if len(sent) != 1 {
 		return errGateway
 	}
-	id, hash, ok := parseBasic(sent[0])
-	if !ok {
-		return errGateway
+	sum := sha256.Sum256([]byte(sent[0]))
+	c, remembered := h.credentials.get(sum)
+	if !remembered {
+		var ok bool
+		if c, ok = parseBasic(sent[0]); !ok {
+			return errGateway
+		}
 	}
 	ctx := r.Context()
-	client, err := h.State.Client(ctx, id)
+	client, err := h.State.Client(ctx, c.client)
 	if err != nil {
 		return missing(err, "read the gateway's client")
 	}
 	now := store.At(h.Now())
-	if !hasSecret(client, hash, now) || client.State(now) != store.ClientActive ||
+	if !hasSecret(client, c.hash, now) || client.State(now) != store.ClientActive ||
 		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil ||
 		len(client.AuthMethods) > 0 && !slices.Contains(client.AuthMethods, "client_secret_basic") {
 		return errGateway
@@ -55,7 +62,43 @@ func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
 	if api != nil && !slices.Contains(api.Introspectors, client.ID) {
 		return errGateway
 	}
+	if !remembered {
+		h.credentials.put(sum, c)
+	}
 	return nil
+}
+
+// credential is what a gateway's header says.
+type credential struct {
+	client store.ClientID
+	hash   []byte // of the secret
+}
+
+// credentials remembers what headers say whose credential was good, by their
+// SHA-256. Whether it still is, is another question.
+type credentials struct {
+	known atomic.Pointer[map[[sha256.Size]byte]credential]
+}
+
+// maxCredentials is how many are remembered: those of the gateways of one node.
+const maxCredentials = 256
+
+func (k *credentials) get(sum [sha256.Size]byte) (credential, bool) {
+	known := k.known.Load()
+	if known == nil {
+		return credential{}, false
+	}
+	c, ok := (*known)[sum]
+	return c, ok
+}
+
+func (k *credentials) put(sum [sha256.Size]byte, c credential) {
+	known := map[[sha256.Size]byte]credential{}
+	if old := k.known.Load(); old != nil && len(*old) < maxCredentials {
+		maps.Copy(known, *old)
+	}
+	known[sum] = c
+	k.known.Store(&known) // of two at once one is lost, and comes again
 }
 
 // missing tells a record that is not there from one that could not be read.
@@ -69,20 +112,20 @@ func missing(err error, doing string) error {
 // parseBasic reads HTTP Basic (RFC 7617): a client's id and the hash of the
 // secret. It is the operator who writes it down, so unlike that of a token
 // request it is not form-encoded.
-func parseBasic(header string) (store.ClientID, []byte, bool) {
+func parseBasic(header string) (credential, bool) {
 	scheme, encoded, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "Basic") || len(encoded) > 1024 {
-		return "", nil, false
+		return credential{}, false
 	}
 	plain, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return "", nil, false
+		return credential{}, false
 	}
 	id, text, ok := strings.Cut(string(plain), ":")
 	if !ok || id == "" || text == "" {
-		return "", nil, false
+		return credential{}, false
 	}
-	return store.ClientID(id), secret.Of(text).Hash(), true
+	return credential{store.ClientID(id), secret.Of(text).Hash()}, true
 }
 
 // hasSecret reports whether a live secret of the client has this hash.

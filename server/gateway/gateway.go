@@ -69,7 +69,8 @@ type Options struct {
 type Handler struct {
 	Options
 
-	exchange exchange
+	credentials credentials
+	exchange    exchange
 }
 
 // New returns a Handler.

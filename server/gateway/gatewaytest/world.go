@@ -10,7 +10,9 @@ package gatewaytest
 import (
 	"context"
 	"encoding/base64"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,26 +54,52 @@ type World struct {
 	minter  *token.Minter
 	secrets map[store.ClientID]secret.Secret
 
+	recorder *usage.Recorder
+
+	state atomic.Pointer[state]
+
 	mu       sync.Mutex
-	now      time.Time
-	age      time.Duration
-	down     error
-	records  map[string]store.Record // by kind and key
-	revoked  map[string]bool
 	observed map[string]int
 	usage    []store.Usage
 	uses     []store.LastUse
-	recorder *usage.Recorder
+}
+
+// state is how the world is at a moment. It does not change.
+type state struct {
+	now     time.Time
+	age     time.Duration
+	down    error
+	records map[key]store.Record
+	named   map[key]store.Record // the same, by name
+	revoked map[string]bool
+}
+
+type key struct {
+	kind store.Kind
+	name string
+}
+
+// edit puts a changed state in the place of the present one.
+func (w *World) edit(change func(*state)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := *w.state.Load()
+	s.records, s.named, s.revoked = maps.Clone(s.records), maps.Clone(s.named), maps.Clone(s.revoked)
+	change(&s)
+	w.state.Store(&s)
 }
 
 // New makes a World. Options may be changed before the Handler is made.
 func New(t testing.TB, change ...func(*gateway.Options)) *World {
 	t.Helper()
 	w := &World{
-		Engine: policy.New(policy.Options{Shadow: -1}), now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC),
-		secrets: map[store.ClientID]secret.Secret{}, records: map[string]store.Record{},
-		revoked: map[string]bool{}, observed: map[string]int{},
+		Engine:  policy.New(policy.Options{Shadow: -1}),
+		secrets: map[store.ClientID]secret.Secret{}, observed: map[string]int{},
 	}
+	w.state.Store(&state{
+		now:     time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC),
+		records: map[key]store.Record{}, named: map[key]store.Record{}, revoked: map[string]bool{},
+	})
 	kek, err := keys.ParseKEKs(keys.GenerateKEK())
 	if err != nil {
 		t.Fatal(err)
@@ -152,9 +180,12 @@ func grant(a store.AccountID, ws store.WorkspaceID, role store.RoleID) *store.Gr
 func (w *World) Set(t testing.TB, records ...store.Record) {
 	t.Helper()
 	for _, r := range records {
-		w.mu.Lock()
-		w.records[id(r.Kind(), r.Key())] = r
-		w.mu.Unlock()
+		w.edit(func(s *state) {
+			s.records[key{r.Kind(), r.Key()}] = r
+			if name := nameOf(r); name != "" {
+				s.named[key{r.Kind(), name}] = r
+			}
+		})
 		if err := w.Engine.Apply(store.Change{Kind: r.Kind(), Key: r.Key(), Record: r}); err != nil {
 			t.Fatal(err)
 		}
@@ -165,20 +196,23 @@ func (w *World) Set(t testing.TB, records ...store.Record) {
 func Change[R any, P interface {
 	*R
 	store.Record
-}](t testing.TB, w *World, key string, change func(P)) {
+}](t testing.TB, w *World, id string, change func(P)) {
 	t.Helper()
-	copied := *get[P](w, key)
+	copied := *get[P](w, id)
 	change(&copied)
 	w.Set(t, P(&copied))
 }
 
 // Remove deletes a record.
-func (w *World) Remove(t testing.TB, kind store.Kind, key string) {
+func (w *World) Remove(t testing.TB, kind store.Kind, id string) {
 	t.Helper()
-	w.mu.Lock()
-	delete(w.records, id(kind, key))
-	w.mu.Unlock()
-	if err := w.Engine.Apply(store.Change{Kind: kind, Key: key}); err != nil {
+	w.edit(func(s *state) {
+		if r := s.records[key{kind, id}]; r != nil {
+			delete(s.named, key{kind, nameOf(r)})
+		}
+		delete(s.records, key{kind, id})
+	})
+	if err := w.Engine.Apply(store.Change{Kind: kind, Key: id}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -213,30 +247,22 @@ func (w *World) Token(t testing.TB, client store.ClientID, change ...func(*token
 
 // Revoke revokes the access token with a jti.
 func (w *World) Revoke(jti string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.revoked[jti] = true
+	w.edit(func(s *state) { s.revoked[jti] = true })
 }
 
 // Move lets time pass.
 func (w *World) Move(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
+	w.edit(func(s *state) { s.now = s.now.Add(d) })
 }
 
 // SetAge says how old the state is.
 func (w *World) SetAge(age time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.age = age
+	w.edit(func(s *state) { s.age = age })
 }
 
 // Break lets reads of clients and accounts fail; nil mends them.
 func (w *World) Break(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down = err
+	w.edit(func(s *state) { s.down = err })
 }
 
 // Observed returns how often an outcome was observed of an API.
@@ -281,7 +307,7 @@ func (w *World) All(context.Context, func(store.Record) error, ...store.Kind) er
 
 // Client returns a client.
 func (w *World) Client(_ context.Context, id store.ClientID) (*store.Client, error) {
-	if err := w.broken(); err != nil {
+	if err := w.state.Load().down; err != nil {
 		return nil, err
 	}
 	if c := get[*store.Client](w, string(id)); c != nil {
@@ -292,7 +318,7 @@ func (w *World) Client(_ context.Context, id store.ClientID) (*store.Client, err
 
 // Holder returns an account and its grants.
 func (w *World) Holder(_ context.Context, id store.AccountID) (*store.Holder, error) {
-	if err := w.broken(); err != nil {
+	if err := w.state.Load().down; err != nil {
 		return nil, err
 	}
 	a := get[*store.Account](w, string(id))
@@ -308,12 +334,6 @@ func (w *World) Holder(_ context.Context, id store.AccountID) (*store.Holder, er
 	return h, nil
 }
 
-func (w *World) broken() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.down
-}
-
 // Installation returns the installation.
 func (w *World) Installation() *store.Installation {
 	return get[*store.Installation](w, store.InstallationKey)
@@ -326,56 +346,41 @@ func (w *World) Workspace(id store.WorkspaceID) *store.Workspace {
 
 // WorkspaceByName returns a workspace, or nil.
 func (w *World) WorkspaceByName(name string) *store.Workspace {
-	return find(w, func(ws *store.Workspace) bool { return ws.Name == name })
+	ws, _ := w.state.Load().named[key{store.KindWorkspace, name}].(*store.Workspace)
+	return ws
 }
 
 // APIByName returns an API, or nil.
 func (w *World) APIByName(name string) *store.API {
-	return find(w, func(a *store.API) bool { return a.Name == name })
+	a, _ := w.state.Load().named[key{store.KindAPI, name}].(*store.API)
+	return a
 }
 
 // Revoked reports whether a token was revoked.
 func (w *World) Revoked(jti string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.revoked[jti]
+	return w.state.Load().revoked[jti]
 }
 
 // Age returns what SetAge said.
-func (w *World) Age() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.age
-}
+func (w *World) Age() time.Duration { return w.state.Load().age }
 
 // Now is the time in this world.
-func (w *World) Now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
+func (w *World) Now() time.Time { return w.state.Load().now }
 
-func id(kind store.Kind, key string) string { return string(kind) + " " + key }
-
-func get[P store.Record](w *World, key string) P {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var none P
-	r, _ := w.records[id(none.Kind(), key)].(P)
-	return r
-}
-
-func find[P interface {
-	comparable
-	store.Record
-}](w *World, is func(P) bool) P {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var none P
-	for _, r := range w.records {
-		if r, ok := r.(P); ok && is(r) {
-			return r
-		}
+// nameOf returns the name that a record is found by.
+func nameOf(r store.Record) string {
+	switch r := r.(type) {
+	case *store.Workspace:
+		return r.Name
+	case *store.API:
+		return r.Name
+	default:
+		return ""
 	}
-	return none
+}
+
+func get[P store.Record](w *World, id string) P {
+	var none P
+	r, _ := w.state.Load().records[key{none.Kind(), id}].(P)
+	return r
 }
