@@ -63,24 +63,28 @@ func ParseKEKs(text string) (*KEK, error) {
 // Derive returns 32 bytes for one purpose, such as "audit chain", from the first
 // key-encryption key by HKDF (RFC 5869). Equal purposes give equal bytes; the
 // bytes of one purpose say nothing about another's.
-func (k *KEK) Derive(purpose string) []byte { return k.keys[0].derive(purpose) }
+func (k *KEK) Derive(purpose string) ([]byte, error) { return k.keys[0].derive(purpose) }
 
 // DeriveAll returns what Derive gives for each of the keys in turn, for checking
 // what was made before the first key was put in front.
-func (k *KEK) DeriveAll(purpose string) [][]byte {
+func (k *KEK) DeriveAll(purpose string) ([][]byte, error) {
 	all := make([][]byte, 0, len(k.keys))
 	for _, one := range k.keys {
-		all = append(all, one.derive(purpose))
+		derived, err := one.derive(purpose)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, derived)
 	}
-	return all
+	return all, nil
 }
 
-func (k *kek) derive(purpose string) []byte {
+func (k *kek) derive(purpose string) ([]byte, error) {
 	derived, err := hkdf.Key(sha256.New, k.secret[:], nil, "postern "+purpose, 32)
 	if err != nil {
-		panic(err) // only for more than 255 hashes' worth of bytes
+		return nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
 	}
-	return derived
+	return derived, nil
 }
 
 // seal encrypts the private part of a key. What is sealed for one record does

@@ -55,9 +55,9 @@ func TestKEKIsNeverPrinted(t *testing.T) {
 
 func TestDeriveDependsOnPurposeAndKey(t *testing.T) {
 	derive := func(text, purpose string) string {
-		b := kek(t, text).Derive(purpose)
-		if len(b) != 32 {
-			t.Fatalf("Derive(%q) = %d bytes", purpose, len(b))
+		b, err := kek(t, text).Derive(purpose)
+		if err != nil || len(b) != 32 {
+			t.Fatalf("Derive(%q) = %d bytes, %v", purpose, len(b), err)
 		}
 		return string(b)
 	}
@@ -70,9 +70,9 @@ func TestDeriveDependsOnPurposeAndKey(t *testing.T) {
 	if derive(oldKEK, "cursors") == derive(newKEK, "cursors") {
 		t.Error("two keys give the same bytes")
 	}
-	all := kek(t, newKEK+","+oldKEK).DeriveAll("cursors")
-	if len(all) != 2 || string(all[0]) != derive(newKEK, "cursors") || string(all[1]) != derive(oldKEK, "cursors") {
-		t.Errorf("DeriveAll = %d keys: want what each derives", len(all))
+	all, err := kek(t, newKEK+","+oldKEK).DeriveAll("cursors")
+	if err != nil || len(all) != 2 || string(all[0]) != derive(newKEK, "cursors") || string(all[1]) != derive(oldKEK, "cursors") {
+		t.Errorf("DeriveAll = %d keys, %v: want what each derives", len(all), err)
 	}
 }
 
@@ -88,7 +88,11 @@ func TestFileKEKIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			derived[i] = string(k.Derive("x"))
+			b, err := k.Derive("x")
+			if err != nil {
+				t.Error(err)
+			}
+			derived[i] = string(b)
 		})
 	}
 	wg.Wait()

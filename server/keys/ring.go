@@ -252,7 +252,7 @@ func (r *Ring) open(k *store.Key, old *entry) (*entry, error) {
 		e.signer, e.sealer = old.signer, old.sealer
 		return e, nil
 	}
-	if want, err := use(k.Algorithm); err != nil || want != k.Use {
+	if u := use(k.Algorithm); u == "" || u != k.Use {
 		r.Log.Warn("a key of an unknown kind is left alone", "key", k.ID, "use", k.Use, "algorithm", k.Algorithm)
 		return e, nil
 	}
@@ -308,7 +308,7 @@ func kidOf(k *store.Key) string {
 // Signer returns the key that signs with an algorithm now. The first use of an
 // algorithm makes one, which writes to the store.
 func (r *Ring) Signer(ctx context.Context, algorithm string) (*Signer, error) {
-	if u, err := use(algorithm); err != nil || u != store.UseAccess {
+	if use(algorithm) != store.UseAccess {
 		return nil, fmt.Errorf("no tokens are signed by the algorithm %q", algorithm)
 	}
 	e, err := r.active(ctx, algorithm)

@@ -87,8 +87,8 @@ func (r *Ring) audit(operation string, key Info) []store.Write {
 // yet, its first one is used at once. ErrRotating means that there is a next
 // key already.
 func (r *Ring) Rotate(ctx context.Context, algorithm string, also ...store.Write) (Info, error) {
-	if _, err := use(algorithm); err != nil {
-		return Info{}, err
+	if use(algorithm) == "" {
+		return Info{}, fmt.Errorf("no keys are made for the algorithm %q", algorithm)
 	}
 	return r.rotate(ctx, algorithm, "", also...)
 }
@@ -271,10 +271,6 @@ func (r *Ring) Reseal(ctx context.Context, also ...store.Write) (int, error) {
 
 // make makes the record of an algorithm's next key.
 func (r *Ring) make(s *snapshot, algorithm string, now, activeAt store.Time) (*store.Key, error) {
-	u, err := use(algorithm)
-	if err != nil {
-		return nil, err
-	}
 	period := int64(1)
 	if group := s.byAlgorithm[algorithm]; len(group) > 0 {
 		period = group[len(group)-1].record.Period + 1
@@ -284,8 +280,8 @@ func (r *Ring) make(s *snapshot, algorithm string, now, activeAt store.Time) (*s
 		return nil, err
 	}
 	k := &store.Key{
-		ID:  store.KeyID(fmt.Sprintf("%s-%s-%d", u, algorithm, period)),
-		Use: u, Algorithm: algorithm, Period: period, Public: public,
+		ID:  store.KeyID(fmt.Sprintf("%s-%s-%d", use(algorithm), algorithm, period)),
+		Use: use(algorithm), Algorithm: algorithm, Period: period, Public: public,
 		CreatedAt: now, ActiveAt: activeAt,
 	}
 	k.Sealed = r.KEK.seal(k, private)
