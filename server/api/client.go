@@ -106,11 +106,12 @@ type ClientPatch struct {
 	AdminAccess Maybe[bool]     `json:"admin_access,omitzero"`
 }
 
-type clientPath struct {
+// ClientPath names a client.
+type ClientPath struct {
 	Client string `path:"client" maxLength:"128"`
 }
 
-func (p clientPath) id() store.ClientID { return store.ClientID(p.Client) }
+func (p ClientPath) id() store.ClientID { return store.ClientID(p.Client) }
 
 type clientAnswer struct {
 	ETag string `header:"ETag"`
@@ -145,17 +146,17 @@ type clientsInput struct {
 func (m *mounted) clients() {
 	register(m, "client.list", m.listClients)
 	register(m, "client.create", m.createClient, created)
-	register(m, "client.get", func(ctx context.Context, by *admin.Actor, in *clientPath) (*clientAnswer, error) {
+	register(m, "client.get", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*clientAnswer, error) {
 		c, err := m.Admin.Client(ctx, by, in.id())
 		return m.client(ctx, c, err)
 	})
 	register(m, "client.edit", m.editClient)
-	register(m, "client.confirm", func(ctx context.Context, by *admin.Actor, in *clientPath) (*changedClientAnswer, error) {
+	register(m, "client.confirm", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*changedClientAnswer, error) {
 		c, err := m.Admin.ConfirmClient(ctx, by, in.id())
 		return m.changed(ctx, "The token is confirmed and works now.", c, err)
 	})
 	register(m, "client.revoke", func(ctx context.Context, by *admin.Actor, in *struct {
-		clientPath
+		ClientPath
 		Body *struct {
 			Reason string `json:"reason,omitempty" maxLength:"200" doc:"One revoked as leaked is never restored."`
 		}
@@ -168,11 +169,11 @@ func (m *mounted) clients() {
 		c, err := m.Admin.RevokeClient(ctx, by, in.id(), reason)
 		return m.changed(ctx, "The token has been successfully revoked.", c, err)
 	})
-	register(m, "client.restore", func(ctx context.Context, by *admin.Actor, in *clientPath) (*changedClientAnswer, error) {
+	register(m, "client.restore", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*changedClientAnswer, error) {
 		c, err := m.Admin.RestoreClient(ctx, by, in.id())
 		return m.changed(ctx, "The token has been successfully restored.", c, err)
 	})
-	register(m, "client.delete", func(ctx context.Context, by *admin.Actor, in *clientPath) (*messageAnswer, error) {
+	register(m, "client.delete", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*messageAnswer, error) {
 		err := m.Admin.DeleteClient(ctx, by, in.id())
 		return &messageAnswer{Message{"User token successfully deleted."}}, err
 	})
@@ -220,8 +221,8 @@ func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct{
 }
 
 func (m *mounted) editClient(ctx context.Context, by *admin.Actor, in *struct {
-	clientPath
-	ifMatch
+	ClientPath
+	Condition
 	Body ClientPatch
 },
 ) (*clientAnswer, error) {

@@ -30,7 +30,8 @@ type ChangedGrant struct {
 	Warnings []string `json:"warnings"`
 }
 
-type grantPath struct {
+// GrantPath names a grant.
+type GrantPath struct {
 	Workspace string `path:"workspace" maxLength:"64" doc:"Id or name."`
 	Holder    string `path:"holder" maxLength:"64" doc:"An account or team, by id or name."`
 }
@@ -49,8 +50,8 @@ type grantsInput struct {
 func (m *mounted) grants() {
 	register(m, "grant.list", m.listGrants)
 	register(m, "grant.set", func(ctx context.Context, by *admin.Actor, in *struct {
-		grantPath
-		ifMatch
+		GrantPath
+		Condition
 		Body struct {
 			Roles []GrantedRole `json:"roles" maxItems:"200"`
 		}
@@ -67,8 +68,8 @@ func (m *mounted) grants() {
 		return &grantAnswer{etag(g.Revision), ChangedGrant{m.wireGrant(ctx, g), orEmpty(warnings)}}, nil
 	})
 	register(m, "grant.delete", func(ctx context.Context, by *admin.Actor, in *struct {
-		grantPath
-		ifMatch
+		GrantPath
+		Condition
 	},
 	) (*messageAnswer, error) {
 		_, _, err := m.Admin.SetGrant(ctx, by, in.Workspace, in.Holder, nil, in.revision())

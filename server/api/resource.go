@@ -91,7 +91,8 @@ type Imported struct {
 	API       *ResourceServer `json:"api"`
 }
 
-type apiPath struct {
+// APIPath names an API.
+type APIPath struct {
 	API string `path:"api" maxLength:"64" doc:"Id or name."`
 }
 
@@ -119,13 +120,13 @@ func (m *mounted) apis() {
 		api, err := m.Admin.CreateAPI(ctx, by, made)
 		return m.api(api, err)
 	}, created)
-	register(m, "api.get", func(ctx context.Context, by *admin.Actor, in *apiPath) (*apiAnswer, error) {
+	register(m, "api.get", func(ctx context.Context, by *admin.Actor, in *APIPath) (*apiAnswer, error) {
 		api, err := m.Admin.API(ctx, by, in.API)
 		return m.api(api, err)
 	})
 	register(m, "api.edit", func(ctx context.Context, by *admin.Actor, in *struct {
-		apiPath
-		ifMatch
+		APIPath
+		Condition
 		Body ResourceServerPatch
 	},
 	) (*apiAnswer, error) {
@@ -134,8 +135,8 @@ func (m *mounted) apis() {
 	})
 	register(m, "api.import", m.importOpenAPI, func(op *huma.Operation) { op.MaxBodyBytes = maxOpenAPI })
 	register(m, "api.delete", func(ctx context.Context, by *admin.Actor, in *struct {
-		apiPath
-		ifMatch
+		APIPath
+		Condition
 	},
 	) (*messageAnswer, error) {
 		err := m.Admin.DeleteAPI(ctx, by, in.API, in.revision())
@@ -144,8 +145,8 @@ func (m *mounted) apis() {
 }
 
 func (m *mounted) importOpenAPI(ctx context.Context, by *admin.Actor, in *struct {
-	apiPath
-	ifMatch
+	APIPath
+	Condition
 	DryRun  bool   `query:"dry_run" doc:"Only say what would come of it."`
 	RawBody []byte `contentType:"application/octet-stream" doc:"An OpenAPI 3 document, in JSON or YAML, of at most 2 MB."`
 },

@@ -49,7 +49,8 @@ type RolePatch struct {
 	Rules       Maybe[[]Rule]   `json:"rules,omitzero" maxItems:"1000"`
 }
 
-type rolePath struct {
+// RolePath names a role.
+type RolePath struct {
 	Role string `path:"role" maxLength:"64"`
 }
 
@@ -87,14 +88,14 @@ func (m *mounted) roles() {
 		})
 		return m.role(r, err)
 	}, created)
-	register(m, "role.get", func(ctx context.Context, by *admin.Actor, in *rolePath) (*roleAnswer, error) {
+	register(m, "role.get", func(ctx context.Context, by *admin.Actor, in *RolePath) (*roleAnswer, error) {
 		r, err := m.Admin.Role(ctx, by, in.Role)
 		return m.role(r, err)
 	})
 	register(m, "role.edit", m.editRole)
 	register(m, "role.delete", func(ctx context.Context, by *admin.Actor, in *struct {
-		rolePath
-		ifMatch
+		RolePath
+		Condition
 		Cascade bool `query:"cascade" doc:"Take the grants along."`
 	},
 	) (*messageAnswer, error) {
@@ -105,8 +106,8 @@ func (m *mounted) roles() {
 
 // editRole merges the patch into the role at the revision that is named.
 func (m *mounted) editRole(ctx context.Context, by *admin.Actor, in *struct {
-	rolePath
-	ifMatch
+	RolePath
+	Condition
 	Body RolePatch
 },
 ) (*roleAnswer, error) {

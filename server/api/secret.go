@@ -19,7 +19,7 @@ type Rotate struct {
 func (m *mounted) secrets() {
 	register(m, "client.rotate", m.rotate, created)
 	register(m, "client.secret.revoke", func(ctx context.Context, by *admin.Actor, in *struct {
-		clientPath
+		ClientPath
 		Secret string `path:"secret" maxLength:"64"`
 	},
 	) (*changedClientAnswer, error) {
@@ -29,8 +29,8 @@ func (m *mounted) secrets() {
 }
 
 func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *struct {
-	clientPath
-	ifMatch
+	ClientPath
+	Condition
 	Body *Rotate
 },
 ) (*newSecretAnswer, error) {

@@ -201,14 +201,14 @@ func texts[S ~string](list []S) []string {
 
 func etag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
-// ifMatch is the If-Match header (RFC 9110 section 13.1.1): one strong tag.
-type ifMatch struct {
+// Condition is the If-Match header (RFC 9110 section 13.1.1): one strong tag.
+type Condition struct {
 	IfMatch string `header:"If-Match" doc:"The ETag of what you read."`
 }
 
 // revision is the one that is named, 0 if none is, and -1 if it can be none.
 // That of * is none: it would promise a look and leave it out.
-func (m ifMatch) revision() int64 {
+func (m Condition) revision() int64 {
 	switch m.IfMatch {
 	case "", "*":
 		return 0

@@ -37,7 +37,8 @@ type WorkspaceCreate struct {
 	WorkspacePatch
 }
 
-type workspacePath struct {
+// WorkspacePath names a workspace.
+type WorkspacePath struct {
 	Workspace string `path:"workspace" maxLength:"64" doc:"Id or name."`
 }
 
@@ -60,13 +61,13 @@ func (m *mounted) workspaces() {
 		w, err := m.Admin.CreateWorkspace(ctx, by, made)
 		return workspace(w, err)
 	}, created)
-	register(m, "workspace.get", func(ctx context.Context, by *admin.Actor, in *workspacePath) (*workspaceAnswer, error) {
+	register(m, "workspace.get", func(ctx context.Context, by *admin.Actor, in *WorkspacePath) (*workspaceAnswer, error) {
 		w, err := m.Admin.Workspace(ctx, by, in.Workspace)
 		return workspace(w, err)
 	})
 	register(m, "workspace.edit", func(ctx context.Context, by *admin.Actor, in *struct {
-		workspacePath
-		ifMatch
+		WorkspacePath
+		Condition
 		Body WorkspacePatch
 	},
 	) (*workspaceAnswer, error) {
