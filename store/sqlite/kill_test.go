@@ -177,7 +177,7 @@ func TestFullDisk(t *testing.T) {
 	for round := range 3 {
 		limitFiles(t, uint64(size(t, filepath.Join(dir, "postern.db-wal"))+20_000))
 		saved, failed := []store.ClientID{}, []store.ClientID{}
-		for i := 0; len(failed) < 5; i++ {
+		for i := 0; len(failed) < 5 && i < 1000; i++ {
 			id := store.ClientID(fmt.Sprintf("filling-%d-%d", round, i))
 			err := s.Commit(t.Context(), store.Insert(&store.Client{ID: id, Description: strings.Repeat("x", 1000)}))
 			if err != nil {
@@ -186,6 +186,9 @@ func TestFullDisk(t *testing.T) {
 			} else {
 				saved = append(saved, id)
 			}
+		}
+		if len(failed) == 0 {
+			t.Error("a disk that is full took a thousand clients")
 		}
 		limitFiles(t, 1<<40)
 		insert(t, s, fmt.Sprint("after-", round))

@@ -66,20 +66,23 @@ func checkOutage(t *testing.T, s *sqlite.Store, err error) {
 }
 
 func TestWriteThatIsNotBegunCanBeLeft(t *testing.T) {
-	s := open(t, t.TempDir())
-	release, _ := s.Block(t.Context())
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Commit(ctx, store.Insert(&store.Client{ID: "left"})) }()
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("commit that was cancelled behind another: got error %v, want context.Canceled", err)
-	}
-	release()
-	insert(t, s, "next")
-	if _, err := s.Client(t.Context(), "left"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a commit that answered with its context's error: got %v, want ErrNotFound", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir())
+		release, _ := s.Block(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Commit(ctx, store.Insert(&store.Client{ID: "left"})) }()
+		synctest.Wait() // until it stands in the queue
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("commit that was cancelled behind another: got error %v, want context.Canceled", err)
+		}
+		release()
+		insert(t, s, "next")
+		if _, err := s.Client(t.Context(), "left"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a commit that answered with its context's error: got %v, want ErrNotFound", err)
+		}
+	})
 }
 
 func TestWriteWithoutAnAnswer(t *testing.T) {
