@@ -17,7 +17,7 @@ import (
 func FuzzDecide(f *testing.F) {
 	w := gatewaytest.New(f)
 	good := "Bearer " + w.Token(f, gatewaytest.Machine)
-	for _, s := range spellings {
+	for _, s := range gatewaytest.Spellings() {
 		for _, last := range []string{"open", "secret"} {
 			f.Add(true, "GET", strings.ReplaceAll(s, "X", last), "shop.example", "192.0.2.1", "")
 		}

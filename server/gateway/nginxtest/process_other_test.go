@@ -1,0 +1,7 @@
+//go:build !linux
+
+package nginxtest_test
+
+import "syscall"
+
+func processAttributes() *syscall.SysProcAttr { return nil }
