@@ -116,3 +116,11 @@ func TestCheckLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckMethods(t *testing.T) {
+	for methods, ok := range map[string]bool{"GET": true, "GET HEAD": true, "*": true, "": false, "GET,HEAD": false, "GET *": false, "GET\n": false} {
+		if err := policy.CheckMethods(methods); (err == nil) != ok {
+			t.Errorf("CheckMethods(%q) = %v", methods, err)
+		}
+	}
+}

@@ -59,6 +59,37 @@ func TestRoleCountsInItsWorkspaceOnly(t *testing.T) {
 	}
 }
 
+// Changes of one commit come one by one: a role may come before its workspace,
+// and go after it.
+func TestNothingIsAllowedOutsideKnownWorkspaces(t *testing.T) {
+	e := loaded(t, policy.Options{}, role("acme/a", nil, all(1)), role("*/s", nil, all(1)))
+	c := holder("acme", given("acme/a"), given("*/s"))
+	if d := e.Decide(c, get("acme", "/x")); d.Allowed {
+		t.Errorf("before the workspace is known: %+v", d)
+	}
+	apply(t, e, workspace("acme"))
+	if d := e.Decide(c, get("acme", "/x")); !d.Allowed {
+		t.Errorf("once it is known: %+v", d)
+	}
+	remove(t, e, workspace("acme"))
+	remove(t, e, role("acme/a", nil))
+	if d := e.Decide(c, get("acme", "/x")); d.Allowed || len(e.RolesOf(c, "")) > 0 {
+		t.Errorf("after it was deleted: %+v", d)
+	}
+}
+
+// Two segments of one hash are still two.
+func TestSegmentsThatCollide(t *testing.T) {
+	e := loaded(t, policy.Options{}, workspace("acme"), role("acme/a", nil,
+		store.Rule{Number: 1, API: "shop", Methods: "*", Path: "/costarring"}, store.Rule{Number: 2, API: "shop", Methods: "*", Path: "/liquid"},
+		store.Rule{Number: 3, API: "shop", Methods: "*", Path: "/altarage/x"}, store.Rule{Number: 4, API: "shop", Methods: "*", Path: "/zinke/x"}))
+	for path, want := range map[string]string{"/costarring": "acme/a#1", "/liquid": "acme/a#2", "/altarage/x": "acme/a#3", "/zinke/x": "acme/a#4", "/zinke": ""} {
+		if d := e.Decide(holder("acme", given("acme/a")), get("acme", path)); d.Rule != want {
+			t.Errorf("%s: got %+v, want %s", path, d, want)
+		}
+	}
+}
+
 // A licence is a shared role: the owner of a workspace must not be able to lift it.
 func TestLicenceIsShared(t *testing.T) {
 	e := loaded(t, policy.Options{}, workspace("acme"), role("acme/a", nil, all(1)), role("*/all", nil, all(1)), role("*/none", nil))

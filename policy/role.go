@@ -11,11 +11,11 @@ import (
 
 // role is a role document, compiled. It does not know its parents' rules.
 type role struct {
+	tries   []trie
+	denies  bool
 	doc     *store.Role
 	ref     string
 	parents []store.RoleID
-	tries   []trie
-	denies  bool
 	opens   int // how much its allow rules open (weight)
 	reach   []reach
 }

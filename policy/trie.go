@@ -7,11 +7,11 @@ import (
 
 // node is a place in a trie of path segments.
 type node struct {
-	heads []uint32 // hashes of the edges' first segments, sorted; none for a single edge
 	edges []edge
 	param *node
 	rest  []rule // a /** ends here
 	here  []rule
+	heads []uint32 // hashes of the edges' first segments, sorted; none for a single edge
 }
 
 // edge leads on by one literal segment, or by several that nothing branches off
@@ -89,9 +89,8 @@ func (n *node) next(path, head string) (to *node, rest string, more bool) {
 		}
 	}
 	for ; low < len(n.heads) && n.heads[low] == key; low++ {
-		e := &n.edges[low]
-		if strings.HasPrefix(e.path, head) && (len(e.path) == len(head) || e.path[len(head)] == '/') {
-			return e.follow(path)
+		if to, rest, more = n.edges[low].follow(path); to != nil {
+			return to, rest, more
 		}
 	}
 	return nil, "", false

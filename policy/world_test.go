@@ -212,7 +212,7 @@ func (w *world) caller() *policy.Caller {
 func (w *world) request() *policy.Request {
 	odd := &policy.Request{
 		Workspace: pick(w, workspaceID("acme"), workspaceID("globex"), workspaceID("gone"), store.Shared, ""),
-		API:       pick(w, "shop", "iot"), Method: pick(w, "GET", "POST", "PUT", "M-SEARCH", "get", "*", ""),
+		API:       pick(w, "shop", "iot"), Method: pick(w, "GET", "POST", "PUT", "M-SEARCH", "get", "GE", "POS", "SEARCH", "*", ""),
 		Path:      pick(w, w.path("x", "y", "z.1", "z01", "**", "{id}", "", "xy"), "/x/", "/", "", "x"),
 		Operation: pick(w, "", "query devices", "mutation devices", "query sites", "sites"),
 	}
