@@ -41,7 +41,9 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 				if err := steps[i].do(w); err != nil {
 					return nil, err
 				}
-				changes = append(changes, steps[i].change()...)
+				if w := steps[i].write.Record; steps[i].table.watched {
+					changes = append(changes, store.Change{Kind: w.Kind(), Key: w.Key(), Record: steps[i].stored})
+				}
 			}
 			return changes, nil
 		},
@@ -140,16 +142,6 @@ func (st *step) taken(w *writer, err error) error {
 	_, columns, _ := strings.Cut(err.Error(), "UNIQUE constraint failed: ")
 	columns, _, _ = strings.Cut(columns, " (")
 	return &store.Exists{Kind: kind, Field: columns[strings.LastIndexByte(columns, '.')+1:]}
-}
-
-// change is what a write tells the feed: nothing if its kind is not watched.
-func (st *step) change() []store.Change {
-	kind := st.write.Record.Kind()
-	switch kind {
-	case store.KindAudit, store.KindChain, store.KindLease:
-		return nil
-	}
-	return []store.Change{{Kind: kind, Key: st.write.Record.Key(), Record: st.stored}}
 }
 
 // Prune implements store.Committer.

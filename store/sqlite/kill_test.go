@@ -57,7 +57,7 @@ func writeUntilKilled(dir string) error {
 					errs <- err
 					return
 				}
-				fmt.Println(id) //nolint:forbidigo // to the test that will kill this process
+				fmt.Println(id) // to the test that will kill this process
 			}
 		}()
 	}
@@ -75,7 +75,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
 	for round := range rounds {
-		for _, id := range killed(t, dir, 1+rand.IntN(400)) { //nolint:gosec // any moment will do
+		for _, id := range killed(t, dir, 1+rand.IntN(400)) {
 			acknowledged[id] = true
 		}
 		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
@@ -125,7 +125,7 @@ func killed(t *testing.T, dir string, after int) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // this very test
+	cmd := exec.CommandContext(t.Context(), program)
 	cmd.Env = append(os.Environ(), writeIn+"="+dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -164,7 +164,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestFullDisk$") //nolint:gosec // this very test
+		cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestFullDisk$")
 		cmd.Env = append(os.Environ(), fillIn+"="+t.TempDir())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)

@@ -104,7 +104,7 @@ func TestOnlySoundFilesAreOpened(t *testing.T) {
 			}
 			tt.damage(t, path)
 			before, _ := os.ReadFile(path)
-			s, err = sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+			_, err = sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 			if err == nil {
 				t.Fatal("the store was opened")
 			}

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/store"
@@ -24,6 +25,7 @@ type table struct {
 	computed, computedValues string
 
 	insert, update, remove string
+	watched                bool
 }
 
 // tables are those of all kinds but heartbeats, which are kept in memory.
@@ -45,6 +47,7 @@ func tables() map[store.Kind]*table {
 	}
 	for kind, t := range out {
 		t.name = string(kind)
+		t.watched = slices.Contains(store.WatchedKinds(), kind)
 		t.insert = fmt.Sprintf("INSERT INTO %s (id, revision, doc%s%s) VALUES (?, ?, ?%s%s)",
 			t.name, each(t.columns, ", %s"), t.computed, strings.Repeat(", ?", len(t.columns)), t.computedValues)
 		t.update = fmt.Sprintf("UPDATE %s SET revision = ?, doc = ?%s WHERE id = ? AND revision = ?", t.name, each(t.columns, ", %s = ?"))

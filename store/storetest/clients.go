@@ -3,7 +3,6 @@ package storetest
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"postern/store"
@@ -92,16 +91,6 @@ func testClients(t *testing.T, s store.Store) {
 			}
 		}
 	}
-	t.Run("a cursor has a name in any case", func(t *testing.T) {
-		for _, c := range m.clients(store.ClientQuery{Limit: 30}) {
-			q := store.ClientQuery{After: &store.ClientCursor{Value: strings.ToLower(c.Name), ID: c.ID}, Limit: 3}
-			got, err := s.Clients(t.Context(), q)
-			if err != nil {
-				t.Fatalf("clients after %q: %v", c.Name, err)
-			}
-			same(t, "clients after "+c.Name, keys(m.clients(q)), keys(got))
-		}
-	})
 }
 
 // testPages walks a list page by page. Nobody is missed or comes twice, though

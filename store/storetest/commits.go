@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -77,14 +78,14 @@ func testAllOrNothing(t *testing.T, s store.Store) {
 		"the last deletes what is not there": {store.Delete(&store.Account{ID: "aon", Revision: 1}), store.ErrConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := s.Commit(t.Context(), append(good[:len(good):len(good)], tt.last)...); !errors.Is(err, tt.want) {
+			if err := s.Commit(t.Context(), append(slices.Clip(good), tt.last)...); !errors.Is(err, tt.want) {
 				t.Errorf("commit whose last write cannot be: got error %v, want %v", err, tt.want)
 			}
 			same(t, "the store afterwards", before, all(t, s, committed()...))
 		})
 	}
 	commit(t, s, good...)
-	same(t, "the updated one", store.Record(change.WithRev(2)), find(t, s, store.KindWorkspace, "aon"))
+	same(t, "the updated one", change.WithRev(2), find(t, s, store.KindWorkspace, "aon"))
 	if find(t, s, store.KindTeam, "aon") != nil || find(t, s, store.KindChain, "aon") == nil {
 		t.Error("a commit of six good writes was not done whole")
 	}

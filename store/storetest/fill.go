@@ -88,7 +88,7 @@ func fill(v reflect.Value, path string, n *int64) {
 		case v.Type() == reflect.TypeFor[json.RawMessage]():
 			v.SetBytes(fmt.Appendf(nil, `{"z":"<%s>&","a":[1.50,12345678901234567890,null,{}],"n":%d}`, path, *n))
 		case v.Type().Elem().Kind() == reflect.Uint8:
-			v.SetBytes([]byte{0, 255, byte(*n), '"'})
+			v.SetBytes(append([]byte{0, 255, '"'}, path...))
 		default:
 			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 			for i := range v.Len() {

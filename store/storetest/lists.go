@@ -230,7 +230,7 @@ func testAll(t *testing.T, s store.Store) {
 	ordered := []string{"0", "A", "B", "_", "a", "b", "ä", "ｆ", "𝔘"}
 	t.Run("kind after kind, by key", func(t *testing.T) {
 		got := all(t, s, store.KindTeam, store.KindWorkspace)
-		same(t, "keys", append(ordered[:len(ordered):len(ordered)], ordered...), keys(got))
+		same(t, "keys", append(slices.Clip(ordered), ordered...), keys(got))
 		if got[0].Kind() != store.KindTeam || got[len(got)-1].Kind() != store.KindWorkspace {
 			t.Errorf("got %s before %s, want them as asked for", got[0].Kind(), got[len(got)-1].Kind())
 		}
@@ -263,7 +263,7 @@ func testAll(t *testing.T, s store.Store) {
 		if err != nil {
 			t.Fatalf("all: %v", err)
 		}
-		same(t, "keys", append(ordered[:len(ordered):len(ordered)], ordered...), keys(seen))
+		same(t, "keys", append(slices.Clip(ordered), ordered...), keys(seen))
 		for _, r := range seen {
 			if r.Rev() != 1 {
 				t.Errorf("%s %q was seen at revision %d, which is of a later commit", r.Kind(), r.Key(), r.Rev())

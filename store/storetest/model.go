@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"postern/store"
@@ -136,16 +135,5 @@ func (m *model) compare(a, b *store.Client, sort store.ClientSort) int {
 
 // cursor is where the page after this client starts.
 func (m *model) cursor(c *store.Client, sort store.ClientSort) *store.ClientCursor {
-	at := store.Time(0)
-	switch sort {
-	case store.SortCreated:
-		at = c.CreatedAt
-	case store.SortExpires:
-		at = c.ExpiresAt
-	case store.SortLastUse:
-		at = m.lastUse[c.ID]
-	default:
-		return &store.ClientCursor{Value: c.Name, ID: c.ID}
-	}
-	return &store.ClientCursor{Value: strconv.FormatInt(int64(at), 10), ID: c.ID}
+	return &store.ClientCursor{Value: c.SortValue(sort, m.lastUse[c.ID]), ID: c.ID}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"postern/store"
@@ -154,9 +155,9 @@ func sameError(want, got error) bool {
 }
 
 func describe(writes []store.Write) string {
-	text := ""
+	var text strings.Builder
 	for _, w := range writes {
-		text += fmt.Sprintf("%s %s %q at %d; ", []string{"?", "insert", "update", "delete"}[w.Op], w.Record.Kind(), w.Record.Key(), w.Record.Rev())
+		fmt.Fprintf(&text, "%s %s %q at %d; ", []string{"?", "insert", "update", "delete"}[w.Op], w.Record.Kind(), w.Record.Key(), w.Record.Rev())
 	}
-	return text
+	return text.String()
 }

@@ -173,7 +173,6 @@ func testCase(t *testing.T, s store.Store) {
 }
 
 func testTexts(t *testing.T, s store.Store) {
-	ctx := t.Context()
 	long := strings.Repeat("Ünïcode 日本 ", 5000/10)
 	for name, c := range map[string]*store.Client{
 		"an id of every printable character": {ID: "!\"#$%&'()*+,-./0123456789:;<=>?@ABCXYZ[\\]^_`abcxyz{|}~"},
@@ -189,7 +188,7 @@ func testTexts(t *testing.T, s store.Store) {
 		t.Run(name, func(t *testing.T) {
 			commit(t, s, store.Insert(c))
 			want := c.WithRev(1)
-			got, err := s.Client(ctx, c.ID)
+			got, err := s.Client(t.Context(), c.ID)
 			if err != nil {
 				t.Fatalf("client %.60q: %v", c.ID, err)
 			}

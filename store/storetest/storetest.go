@@ -8,8 +8,6 @@
 //
 //   - A descending list is the ascending one backwards, the order of equal
 //     values by id included.
-//   - A ClientCursor's Value is the name, in any case, or the time as decimal
-//     milliseconds ("0" for no expiry and for no use).
 //   - The last use that clients are sorted by is the latest success of any of
 //     their secrets.
 //   - Of an Insert that finds both its key and a unique name taken, Exists

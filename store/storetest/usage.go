@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func testUsage(t *testing.T, s store.Store) {
 		errs := together(processes, func(i int) error {
 			for n := range int64(rounds) {
 				row := row
-				row.Process, row.Count = string(rune('a'+i)), n+1
+				row.Process, row.Count = fmt.Sprint("process-", i), n+1
 				use := store.LastUse{Client: "many", Secret: "s", SuccessAt: start + store.Time(i*rounds) + store.Time(n)}
 				if err := s.AddUsage(t.Context(), []store.Usage{row}, []store.LastUse{use}); err != nil {
 					return err
@@ -126,12 +127,21 @@ func testLastUses(t *testing.T, s store.Store) {
 		{"a later success", []store.LastUse{success(start+9, "three")}, both(success(start+9, "three"), refusal(start+5, "one"))},
 		{"an earlier success", []store.LastUse{success(start+8, "four")}, both(success(start+9, "three"), refusal(start+5, "one"))},
 		{"the same again", []store.LastUse{success(start+9, "three")}, both(success(start+9, "three"), refusal(start+5, "one"))},
-		{"a later success with an earlier refusal", []store.LastUse{both(success(start+10, "five"), refusal(start+4, "five"))},
-			both(success(start+10, "five"), refusal(start+5, "one"))},
-		{"an earlier success with a later refusal", []store.LastUse{both(success(start+1, "six"), refusal(start+20, "six"))},
-			both(success(start+10, "five"), refusal(start+20, "six"))},
-		{"two at once, the later one first", []store.LastUse{success(start+30, "seven"), success(start+29, "eight")},
-			both(success(start+30, "seven"), refusal(start+20, "six"))},
+		{
+			"a later success with an earlier refusal",
+			[]store.LastUse{both(success(start+10, "five"), refusal(start+4, "five"))},
+			both(success(start+10, "five"), refusal(start+5, "one")),
+		},
+		{
+			"an earlier success with a later refusal",
+			[]store.LastUse{both(success(start+1, "six"), refusal(start+20, "six"))},
+			both(success(start+10, "five"), refusal(start+20, "six")),
+		},
+		{
+			"two at once, the later one first",
+			[]store.LastUse{success(start+30, "seven"), success(start+29, "eight")},
+			both(success(start+30, "seven"), refusal(start+20, "six")),
+		},
 	} {
 		if err := s.AddUsage(t.Context(), nil, step.add); err != nil {
 			t.Fatalf("%s: add last use: %v", step.name, err)
