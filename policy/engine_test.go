@@ -305,6 +305,18 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// What is handed out may be written to: the index keeps its own.
+func TestScopesAreTheCallersOwn(t *testing.T) {
+	e := loaded(t, policy.Options{}, workspace("acme"), role("acme/a", nil, store.Rule{Number: 1, API: "shop", Methods: "*", Path: "/", Scope: "read"}))
+	for range 2 {
+		got := e.Scopes(holder("acme", given("acme/a")), "", []string{"shop"})
+		if !cmp.Equal(got, []string{"read"}) {
+			t.Fatalf("got %v", got)
+		}
+		got[0] = "write"
+	}
+}
+
 func TestUnlimited(t *testing.T) {
 	e := loaded(t, policy.Options{}, workspace("acme"),
 		role("acme/a", []string{"*/b"}, store.Rule{Number: 1, API: "shop", Methods: "*", Path: "/d/{device}"}, store.Rule{Number: 12, API: "shop", Methods: "*", Path: "/d/**"}, store.Rule{Number: 13, API: "iot", Methods: "*", Path: "/x", Deny: true}),
