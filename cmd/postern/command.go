@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// adminCommands are those that talk to a running server, and those that bring a
+// store into another place.
+func adminCommands() []*cobra.Command {
+	a := &remote{}
+	talking := []*cobra.Command{
+		a.clientCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(),
+		a.tokenCommands(), a.checkCommand(), a.keyCommands(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
+	}
+	for _, c := range talking {
+		a.flags(c)
+	}
+	return append(talking, loginCommand(), a.backupCommand(), restoreCommand())
+}
+
+// group is a command that only holds others.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{
+		Use:   name + " COMMAND",
+		Short: short,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return usageError("there is no command %q; see %s --help", args[0], c.CommandPath())
+		},
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+// usageArgs makes what is wrong with the arguments an error of usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError("%w; see %s --help", err, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// command describes one that talks to a server.
+type command struct {
+	use, short, long, example string
+	args                      cobra.PositionalArgs // nil is none
+	run                       func(ctx context.Context, s *session, args []string) error
+}
+
+// command makes one that talks to a server.
+func (a *remote) command(d command) *cobra.Command {
+	if d.args == nil {
+		d.args = cobra.NoArgs
+	}
+	return &cobra.Command{
+		Use: d.use, Short: d.short, Long: d.long, Example: d.example, Args: usageArgs(d.args),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := a.session(c)
+			if err == nil {
+				err = d.run(c.Context(), s, args)
+			}
+			return told(c.ErrOrStderr(), err)
+		},
+	}
+}
+
+// told says what a server refused, a line for each thing, and what that exits
+// with. Other errors it leaves as they are.
+func told(w io.Writer, err error) error {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	fmt.Fprintln(w, "postern: "+printable(r.Error()))
+	for _, f := range r.Errors {
+		fmt.Fprintln(w, "  "+printable(line(f)))
+	}
+	return &exitError{code: r.exit()}
+}
+
+func warn(w io.Writer, text string) { fmt.Fprintln(w, "warning: "+printable(text)) }

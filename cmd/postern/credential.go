@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"postern/store"
+)
+
+// secretVariable holds a client's secret, for programs.
+const secretVariable = "POSTERN_CLIENT_SECRET" //nolint:gosec // the name of a variable, not a secret
+
+const mostSecret = 16 << 10
+
+// hasSecretVariable reports whether the environment holds the secret.
+func hasSecretVariable() bool { return os.Getenv(secretVariable) != "" }
+
+// readSecret returns a client's secret: out of a file, the environment, or
+// standard input. An argument would show it to every user of the machine.
+func readSecret(c *cobra.Command, file string) (string, error) {
+	if file != "" {
+		text, err := readSecretFile(c.InOrStdin(), file)
+		if err != nil {
+			return "", fmt.Errorf("--secret-file: %w", err)
+		}
+		return text, nil
+	}
+	if text := os.Getenv(secretVariable); text != "" {
+		return text, nil
+	}
+	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+		fmt.Fprint(c.ErrOrStderr(), "Client secret: ")
+		text, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+		fmt.Fprintln(c.ErrOrStderr())
+		if err != nil {
+			return "", fmt.Errorf("read the secret: %w", err)
+		}
+		return oneWord(string(text))
+	}
+	text, err := readWord(c.InOrStdin())
+	if err != nil {
+		return "", usageError("the secret is expected on standard input, in --secret-file or in %s: %w", secretVariable, err)
+	}
+	return text, nil
+}
+
+func readSecretFile(stdin io.Reader, name string) (string, error) {
+	if name == "-" {
+		return readWord(stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		// Not the name: people put the secret itself here by mistake.
+		if path, ok := errors.AsType[*os.PathError](err); ok {
+			err = path.Err
+		}
+		return "", fmt.Errorf("read the file it names: %w", err)
+	}
+	defer f.Close()
+	return readWord(f)
+}
+
+func readWord(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, mostSecret))
+	if err != nil {
+		return "", err
+	}
+	return oneWord(string(text))
+}
+
+func oneWord(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", errors.New("it is empty")
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", errors.New("it is more than one word of ASCII")
+	}
+	return text, nil
+}
+
+// authenticate gets the access token of this run, for Postern's own API.
+func (s *session) authenticate(ctx context.Context) error {
+	if s.bearer != "" {
+		return nil
+	}
+	if s.clientID == "" {
+		return &exitError{exitUsage, errNoContext}
+	}
+	t, _, err := s.token(ctx, url.Values{"resource": {store.PosternAPI}})
+	if err != nil {
+		return err
+	}
+	s.bearer = t.AccessToken
+	return nil
+}
+
+// accessToken is an answer of the token endpoint (RFC 6749 section 5.1).
+type accessToken struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"`
+	Scope       string `json:"scope"`
+}
+
+// token asks for an access token by client credentials.
+func (s *session) token(ctx context.Context, form url.Values) (*accessToken, []byte, error) {
+	form.Set("grant_type", "client_credentials")
+	body, err := s.post(ctx, "/oauth2/token", form)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &accessToken{}
+	if err := json.Unmarshal(body, t); err != nil || t.AccessToken == "" {
+		return nil, nil, fmt.Errorf("%s does not answer as a token endpoint; is this the URL of a Postern?", s.base)
+	}
+	return t, body, nil
+}
+
+// post sends a form to one of the OAuth endpoints, as the session's client
+// (RFC 6749 section 2.3.1).
+func (s *session) post(ctx context.Context, path string, form url.Values) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(s.clientID), url.QueryEscape(s.secret))
+	resp, err := s.send(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"gopkg.in/yaml.v3"
+)
+
+// output is the form that data is shown in: -o.
+type output struct{ form string }
+
+func (o *output) flag(c *cobra.Command) {
+	c.PersistentFlags().VarP(o, "output", "o", "table, json or yaml")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+}
+
+// String is for the flag.
+func (o *output) String() string {
+	if o.form == "" {
+		return "table"
+	}
+	return o.form
+}
+
+// Type is for the flag.
+func (o *output) Type() string { return "form" }
+
+// Set is for the flag.
+func (o *output) Set(text string) error {
+	switch text {
+	case "table", "json", "yaml":
+		o.form = text
+		return nil
+	}
+	return fmt.Errorf("must be table, json or yaml")
+}
+
+// show writes an answer: the whole JSON of it, or what a person reads.
+func (o *output) show(w io.Writer, answer []byte, table func(io.Writer)) error {
+	switch o.String() {
+	case "json":
+		var out bytes.Buffer
+		if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
+			return fmt.Errorf("the answer is no JSON: %w", err)
+		}
+		out.WriteByte('\n')
+		_, err := w.Write(out.Bytes())
+		return err
+	case "yaml":
+		var doc yaml.Node // JSON is YAML; a node keeps the order of names and the digits of numbers
+		if err := yaml.Unmarshal(answer, &doc); err != nil {
+			return fmt.Errorf("the answer is no JSON: %w", err)
+		}
+		blockStyle(&doc)
+		e := yaml.NewEncoder(w)
+		e.SetIndent(2)
+		return e.Encode(&doc)
+	default:
+		table(w)
+		return nil
+	}
+}
+
+// blockStyle spells a document as people write YAML. What needs quotes gets them
+// again.
+func blockStyle(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode && len(n.Content) > 0 {
+		n.Style = 0
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		n.Style = 0
+	}
+	for _, inner := range n.Content {
+		blockStyle(inner)
+	}
+}
+
+// terminalWidth is how many columns a table may have; 0 is any number, since
+// nobody reads a pipe.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+	if err != nil || width <= 0 {
+		return 80
+	}
+	return width
+}
+
+// printable replaces what would move a terminal's cursor, hide or reorder text:
+// some of what is shown was typed by others.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"postern/config"
+	"postern/server"
+	"postern/server/keys"
+	"postern/server/limit"
+	"postern/server/telemetry"
+	"postern/store"
+	"postern/store/mongo"
+	"postern/store/sqlite"
+)
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Start a server",
+		Long: `Start a server. Without configuration it keeps everything in ./postern-data and
+listens on this machine only. On the first start it makes an administrator and an
+example, and says how to try them.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return serve(c) },
+	}
+	config.Flags(c.Flags())
+	return c
+}
+
+func initCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Fill an empty store, as the first start does, without serving",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return initStore(c) },
+	}
+	config.Flags(c.Flags())
+	return c
+}
+
+func serve(c *cobra.Command) error {
+	ctx := c.Context()
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	first, err := n.bootstrap(ctx, n.cfg.Store.Driver == "sqlite" || n.cfg.Bootstrap.File != "")
+	if err != nil {
+		return err
+	}
+	return n.server.Run(ctx, func() {
+		if first != nil {
+			n.introduce(first)
+		}
+	})
+}
+
+func initStore(c *cobra.Command) error {
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	first, err := n.bootstrap(c.Context(), true)
+	if err != nil {
+		return err
+	}
+	if first == nil {
+		return &exitError{exitFailed, fmt.Errorf("this store is filled already; nothing was changed")}
+	}
+	n.introduce(first)
+	return nil
+}
+
+// node is a server that is put together but not started.
+type node struct {
+	cfg     config.Config
+	log     *slog.Logger
+	backend store.Store
+	server  *server.Server
+	traces  func(context.Context) error
+}
+
+func (n *node) close() {
+	if err := n.backend.Close(); err != nil {
+		n.log.Error("close the store", "error", err)
+	}
+}
+
+// openNode reads the configuration, opens the store and its keys, and connects
+// the parts.
+func openNode(c *cobra.Command) (*node, error) {
+	file, _ := c.Flags().GetString("config")
+	cfg, warnings, err := config.Load(config.Options{Flags: c.Flags(), File: file, Environ: os.Environ()})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	format := cfg.Log.Format
+	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) { //nolint:gosec // a file descriptor fits an int
+		format = "text"
+	} else if format == "" {
+		format = "json"
+	}
+	log, err := telemetry.NewLogger(os.Stderr, format, cfg.Log.Level)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	n := &node{cfg: cfg, log: log}
+	if n.backend, err = openStore(c.Context(), cfg, log); err != nil {
+		return nil, err
+	}
+	if err := n.connect(c.Context()); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (store.Store, error) {
+	if cfg.Store.Driver == "mongodb" {
+		return mongo.Open(ctx, mongo.Options{URI: cfg.Store.MongoDB.URI.Reveal(), Database: cfg.Store.MongoDB.Database, Now: time.Now, Log: log})
+	}
+	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Store.SQLite.Dir, Now: time.Now, Log: log})
+}
+
+func (n *node) connect(ctx context.Context) error {
+	kek, err := n.encryptionKey(ctx)
+	if err != nil {
+		return err
+	}
+	o := serverOptions(n.cfg)
+	o.Store, o.KEK, o.Version, o.Log = n.backend, kek, version, n.log
+	if n.cfg.Server.TLS.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(n.cfg.Server.TLS.CertFile, n.cfg.Server.TLS.KeyFile)
+		if err != nil {
+			return fmt.Errorf("server.tls: %w", err)
+		}
+		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	if n.cfg.OTel.Endpoint != "" {
+		if n.traces, o.Trace, err = telemetry.Traces(ctx, n.cfg.OTel.Endpoint, version, n.log); err != nil {
+			return fmt.Errorf("otel.endpoint: %w", err)
+		}
+	}
+	n.server, err = server.New(o)
+	return err
+}
+
+// serverOptions says the configuration in the server's terms.
+func serverOptions(cfg config.Config) server.Options {
+	rate := func(r config.Rate) limit.Rate { return limit.Rate{Count: r.Events, Per: r.Per} }
+	o := server.Options{
+		Issuer: cfg.Issuer(), Listen: cfg.Server.Listen, GatewayListen: cfg.Gateway.Listen, OpsListen: cfg.Ops.Listen,
+		TrustedProxies: cfg.Server.TrustedProxies, ShutdownTimeout: cfg.Server.ShutdownTimeout, MaxStaleness: cfg.Store.MaxStaleness,
+		AccessTTL: cfg.Tokens.AccessTTL, Format: store.TokenFormat(cfg.Tokens.Format), Algorithm: cfg.Tokens.Algorithm,
+		RotateEvery: cfg.Keys.RotateEvery, NeverAllowed: cfg.Clients.AllowNever,
+		UsageInterval: cfg.Usage.FlushInterval, UsageRetention: cfg.Usage.Retention,
+		TokenRate: rate(cfg.Limits.TokenPerClient), IntrospectRate: rate(cfg.Limits.IntrospectPerClient),
+		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
+	}
+	if cfg.Clients.DefaultExpiry > 0 {
+		o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
+	}
+	if cfg.Clients.MaxExpiry > 0 {
+		o.MaxExpiry = time.Duration(cfg.Clients.MaxExpiry)
+	}
+	return o
+}
+
+// encryptionKey is the configured one or, for the embedded store, the one in the
+// data folder.
+func (n *node) encryptionKey(ctx context.Context) (*keys.KEK, error) {
+	if n.cfg.Keys.EncryptionKey.IsSet() {
+		return keys.ParseKEKs(n.cfg.Keys.EncryptionKey.Reveal())
+	}
+	sealed := false
+	err := n.backend.All(ctx, func(store.Record) error { sealed = true; return nil }, store.KindKey)
+	if err != nil {
+		return nil, err
+	}
+	return keys.FileKEK(n.cfg.Store.SQLite.Dir, sealed)
+}
+
+// oneLine keeps an error on one line of a terminal.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

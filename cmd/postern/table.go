@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// column is one of a table.
+type column struct {
+	title string
+	least int  // how narrow it may become; 0 is never narrower than its widest cell
+	spare bool // left out where there is no room
+}
+
+// table is rows below titles.
+type table struct {
+	columns []column
+	rows    [][]string
+	none    string // what is said when there are no rows
+}
+
+func (t *table) add(cells ...string) {
+	for i := range cells {
+		if cells[i] = printable(cells[i]); cells[i] == "" {
+			cells[i] = "-"
+		}
+	}
+	t.rows = append(t.rows, cells)
+}
+
+const gap = 2
+
+// write fits the table into width columns: spare columns go first, from the
+// right; then the widest of those that may become narrower are cut. A width of 0
+// is any.
+func (t *table) write(w io.Writer, width int) {
+	if len(t.rows) == 0 {
+		fmt.Fprintln(w, t.none)
+		return
+	}
+	widths := make([]int, len(t.columns))
+	for i, c := range t.columns {
+		widths[i] = utf8.RuneCountInString(c.title)
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	shown := t.shown(widths, width)
+	over := t.total(widths, shown) - width
+	for width > 0 && over > 0 {
+		widest := -1
+		for _, i := range shown {
+			if t.columns[i].least > 0 && widths[i] > t.columns[i].least && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+		over--
+	}
+	titles := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		titles[i] = c.title
+	}
+	for _, row := range append([][]string{titles}, t.rows...) {
+		var line strings.Builder
+		for n, i := range shown {
+			if n > 0 {
+				line.WriteString(strings.Repeat(" ", gap))
+			}
+			line.WriteString(pad(cut(row[i], widths[i]), widths[i]))
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// shown are the columns for which there is room when those that may are as
+// narrow as they can be.
+func (t *table) shown(widths []int, width int) []int {
+	narrow := make([]int, len(widths))
+	var shown []int
+	for i, c := range t.columns {
+		shown = append(shown, i)
+		narrow[i] = widths[i]
+		if c.least > 0 {
+			narrow[i] = min(c.least, widths[i])
+		}
+	}
+	for n := len(shown) - 1; n >= 0 && width > 0 && t.total(narrow, shown) > width; n-- {
+		if t.columns[shown[n]].spare {
+			shown = append(shown[:n], shown[n+1:]...)
+		}
+	}
+	return shown
+}
+
+func (t *table) total(widths []int, shown []int) int {
+	total := gap * (len(shown) - 1)
+	for _, i := range shown {
+		total += widths[i]
+	}
+	return total
+}
+
+func cut(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+// facts is what is said of one thing: a name and a value a line.
+type facts struct{ lines [][2]string }
+
+// add leaves out what has no value.
+func (f *facts) add(name, value string) {
+	if value != "" {
+		f.lines = append(f.lines, [2]string{name, printable(value)})
+	}
+}
+
+// more adds lines below the last one, without a name.
+func (f *facts) more(name string, values []string) {
+	for i, v := range values {
+		if i > 0 {
+			name = ""
+		}
+		f.add(name, v)
+	}
+}
+
+func (f *facts) write(w io.Writer) {
+	width := 0
+	for _, l := range f.lines {
+		width = max(width, len(l[0]))
+	}
+	for _, l := range f.lines {
+		fmt.Fprintf(w, "%s  %s\n", pad(l[0], width), l[1])
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"postern/server/api"
+)
+
+func (a *remote) workspaceCommands() *cobra.Command {
+	return group("workspace", "Manage workspaces: the units of isolation",
+		a.workspaceListCommand(), a.workspaceGetCommand(), a.workspaceCreateCommand(), a.workspaceEditCommand())
+}
+
+func (a *remote) workspaceListCommand() *cobra.Command {
+	var limit int
+	c := a.command(command{
+		use: "list", short: "List workspaces",
+		run: func(ctx context.Context, s *session, _ []string) error {
+			all, body, err := pages[api.Workspace](ctx, s, "/workspaces", url.Values{}, limit)
+			if err != nil {
+				return err
+			}
+			t := &table{none: "There are no workspaces that you may see.", columns: []column{
+				{title: "NAME", least: 12}, {title: "ID"}, {title: "DESCRIPTION", least: 16}, {title: "CREATED", spare: true},
+			}}
+			for _, w := range all {
+				t.add(w.Name, w.ID, w.Description, s.ago(w.CreatedAt))
+			}
+			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+		},
+	})
+	limitFlag(c, &limit)
+	return c
+}
+
+func workspacePath(name string) string { return "/workspaces/" + escape(name) }
+
+func (a *remote) workspaceGetCommand() *cobra.Command {
+	return a.command(command{
+		use: "get WORKSPACE", short: "Show a workspace and its settings", args: cobra.ExactArgs(1),
+		run: func(ctx context.Context, s *session, args []string) error {
+			ws, answer, err := decoded[api.Workspace](ctx, s, request{method: http.MethodGet, path: workspacePath(args[0])})
+			if err != nil {
+				return err
+			}
+			return s.show(answer.body, func(w io.Writer) { s.writeWorkspace(w, ws) })
+		},
+	})
+}
+
+func (s *session) writeWorkspace(w io.Writer, ws *api.Workspace) {
+	var f facts
+	f.add("name", ws.Name)
+	f.add("id", ws.ID)
+	f.add("description", ws.Description)
+	access := "on"
+	if !ws.APIAccess {
+		access = "off: no token is issued for it, and none is good in it"
+	}
+	f.add("api access", access)
+	f.add("personal tokens", "made by "+ws.WhoMayCreate)
+	longest := "any"
+	if ws.MaxLifetime > 0 {
+		longest = days(ws.MaxLifetime)
+	}
+	if ws.NeverForbidden {
+		longest += ", but not never"
+	}
+	f.add("client lifetime", longest)
+	f.add("created", s.at(ws.CreatedAt))
+	f.write(w)
+	for _, text := range ws.Warnings {
+		fmt.Fprintln(w, "\nwarning: "+printable(text))
+	}
+}
+
+// days says a number of seconds in the largest unit that holds it whole.
+func days(seconds int64) string {
+	for _, unit := range []struct {
+		name string
+		is   int64
+	}{{"d", 86400}, {"h", 3600}, {"m", 60}} {
+		if seconds%unit.is == 0 {
+			return fmt.Sprintf("%d%s", seconds/unit.is, unit.name)
+		}
+	}
+	return fmt.Sprintf("%ds", seconds)
+}
+
+func workspaceFlags(c *cobra.Command, p patch) {
+	p.text(c, "description", "description", "what it is for")
+	p.truth(c, "api-access", "api_access", "whether tokens are issued for it and good in it")
+	p.text(c, "personal", "who_may_create", "who makes personal tokens: administrators, everyone or named")
+	p.seconds(c, "max-lifetime", "max_lifetime", "the longest life of a client, such as 90d; 0 is any")
+	p.truth(c, "never-forbidden", "never_forbidden", "clients must expire")
+}
+
+func (a *remote) workspaceCreateCommand() *cobra.Command {
+	p := patch{}
+	c := a.command(command{
+		use: "create NAME", short: "Create a workspace; you become its owner", args: cobra.ExactArgs(1),
+		run: func(ctx context.Context, s *session, args []string) error {
+			p["name"] = args[0]
+			ws, answer, err := decoded[api.Workspace](ctx, s, request{method: http.MethodPost, path: "/workspaces", body: p})
+			if err != nil {
+				return err
+			}
+			return s.show(answer.body, func(w io.Writer) {
+				fmt.Fprintf(w, "The workspace is created.\n\n")
+				s.writeWorkspace(w, ws)
+			})
+		},
+	})
+	workspaceFlags(c, p)
+	return c
+}
+
+func (a *remote) workspaceEditCommand() *cobra.Command {
+	p := patch{}
+	c := a.command(command{
+		use: "edit WORKSPACE", short: "Edit a workspace's description and settings", args: cobra.ExactArgs(1),
+		run: func(ctx context.Context, s *session, args []string) error {
+			if err := p.check(s.cmd); err != nil {
+				return err
+			}
+			before, err := s.call(ctx, request{method: http.MethodGet, path: workspacePath(args[0])})
+			if err != nil {
+				return err
+			}
+			ws, answer, err := decoded[api.Workspace](ctx, s, request{method: http.MethodPatch, path: workspacePath(args[0]), body: p, match: before.etag})
+			if err != nil {
+				return err
+			}
+			return s.show(answer.body, func(w io.Writer) { s.writeWorkspace(w, ws) })
+		},
+	})
+	workspaceFlags(c, p)
+	return c
+}
