@@ -64,7 +64,7 @@ func decode(r *bson.Registry, kind store.Kind, raw bson.Raw) (store.Record, erro
 	d.SetRegistry(r)
 	d.UseJSONStructTags()
 	if err := d.Decode(record); err != nil {
-		return nil, fmt.Errorf("read a record of %s: %w", kind, err)
+		return nil, fmt.Errorf("read a record of %s: %s", kind, err.Error())
 	}
 	return record, nil
 }
@@ -74,11 +74,11 @@ func decode(r *bson.Registry, kind store.Kind, raw bson.Raw) (store.Record, erro
 func document(r *bson.Registry, record store.Record, mark string) (bson.Raw, error) {
 	fields, err := encode(r, record)
 	if err != nil {
-		return nil, fmt.Errorf("write %s %q as BSON: %w", record.Kind(), record.Key(), err)
+		return nil, fmt.Errorf("write %s %q as BSON: %s", record.Kind(), record.Key(), err.Error())
 	}
 	derived, err := encode(r, append(derive(record), bson.E{Key: fieldMark, Value: mark}))
 	if err != nil {
-		return nil, fmt.Errorf("write what derives from %s %q as BSON: %w", record.Kind(), record.Key(), err)
+		return nil, fmt.Errorf("write what derives from %s %q as BSON: %s", record.Kind(), record.Key(), err.Error())
 	}
 	return join(fields, derived), nil
 }

@@ -120,14 +120,14 @@ func (s *Store) attempt(ctx context.Context, batches []batch) (sent bool, err er
 			return false, err
 		}
 	}
-	for {
+	for asked := false; ; asked = true {
 		err := session.CommitTransaction(ctx)
 		command, answered := errors.AsType[driver.CommandError](err)
 		switch {
 		case err == nil:
 			return false, nil
 		case answered && command.HasErrorLabel("TransientTransactionError"):
-			return false, err // the server says that it was not done
+			return asked, err // the server says that it was not done
 		case !answered || !command.HasErrorLabel(unknownCommit) || ctx.Err() != nil:
 			return true, err
 		}
@@ -181,8 +181,13 @@ func (s *Store) announce(ctx context.Context, writes []store.Write) error {
 }
 
 // settle says how a commit ended whose answer was lost, and that now finds a
-// record other than it expects: nil for done, or refusal if that stands.
+// record other than it expects: nil for done, or refusal if that stands. Since
+// all or none was done, one write that can be told is enough.
 func (s *Store) settle(ctx context.Context, writes []store.Write, mark string, refusal error) error {
+	if taken, ok := errors.AsType[*store.Exists](refusal); ok && taken.Field != "_id" {
+		return refusal // had it been done, its first write would have been in its way
+	}
+	pending := false
 	for _, w := range writes {
 		var is struct {
 			Revision int64  `bson:"revision"`
@@ -190,27 +195,24 @@ func (s *Store) settle(ctx context.Context, writes []store.Write, mark string, r
 		}
 		err := s.of(w.Record.Kind()).FindOne(ctx, bson.D{{Key: "_id", Value: w.Record.Key()}},
 			options.FindOne().SetProjection(bson.D{{Key: "revision", Value: 1}, {Key: fieldMark, Value: 1}})).Decode(&is)
-		gone := errors.Is(err, driver.ErrNoDocuments)
-		if err != nil && !gone {
+		there := !errors.Is(err, driver.ErrNoDocuments)
+		if err != nil && there {
 			return err
 		}
-		before, after := w.Record.Rev(), int64(0)
-		if stored := w.Stored(); stored != nil {
-			after = stored.Rev()
-		}
-		taken, otherwise := errors.AsType[*store.Exists](refusal)
+		stored := w.Stored()
 		switch {
 		case is.Mark == mark:
 			return nil
-		case !gone && is.Revision == after:
+		case there && stored != nil && is.Revision == stored.Rev():
 			return refusal // another has done this step
-		case w.Op == store.OpInsert && gone && otherwise && taken.Field != "_id":
-			return refusal // another has the name
-		case w.Op == store.OpInsert && gone, w.Op != store.OpInsert && !gone && is.Revision == before:
-			return errPending // somebody's write is not yet known to a majority: ours, or another's
-		case w.Op == store.OpDelete && gone && len(writes) == 1:
+		case there == (w.Op != store.OpInsert) && (!there || is.Revision == w.Record.Rev()):
+			pending = true // what refused it is not yet known to a majority
+		case w.Op == store.OpDelete && !there && len(writes) == 1:
 			return nil
 		}
+	}
+	if pending {
+		return errPending
 	}
 	return &store.Unavailable{Unknown: true, Err: errors.New("the answer was lost, and the record has been changed again since")}
 }

@@ -126,7 +126,7 @@ func (f *feed) Next(ctx context.Context) (store.Change, error) {
 func (f *feed) read(ctx context.Context) (store.Change, error) {
 	var c change
 	if err := f.stream.Decode(&c); err != nil {
-		return store.Change{}, fmt.Errorf("read a change: %w", err)
+		return store.Change{}, fmt.Errorf("read a change: %s", err.Error())
 	}
 	told := store.Change{Kind: c.NS.Collection, Key: c.Key.ID}
 	switch c.Type {
