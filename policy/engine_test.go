@@ -90,6 +90,22 @@ func TestSegmentsThatCollide(t *testing.T) {
 	}
 }
 
+// Imported or unlucky ids may end alike; they are still two.
+func TestIdsThatEndAlike(t *testing.T) {
+	one, two := role("acme/a", nil, all(1)), role("acme/b", nil)
+	one.ID, two.ID = "rol1-00000000", "rol2-00000000"
+	e := loaded(t, policy.Options{}, workspace("acme"), one, two)
+	for id, want := range map[store.RoleID]bool{one.ID: true, two.ID: false, "rol3-00000000": false} {
+		if d := e.Decide(holder("acme", store.GrantedRole{Role: id}), get("acme", "/x")); d.Allowed != want {
+			t.Errorf("%s: got %+v, want allowed=%t", id, d, want)
+		}
+	}
+	remove(t, e, two)
+	if d := e.Decide(holder("acme", store.GrantedRole{Role: one.ID}), get("acme", "/x")); !d.Allowed {
+		t.Errorf("after the other was deleted: %+v", d)
+	}
+}
+
 // A licence is a shared role: the owner of a workspace must not be able to lift it.
 func TestLicenceIsShared(t *testing.T) {
 	e := loaded(t, policy.Options{}, workspace("acme"), role("acme/a", nil, all(1)), role("*/all", nil, all(1)), role("*/none", nil))
