@@ -22,7 +22,7 @@ func (e *Error) Error() string { return e.Reason }
 // sent there is no error to name.
 const (
 	challengeGateway = `Basic realm="postern gateway", charset="UTF-8"`
-	challengeToken   = `Bearer realm="postern"`
+	challengePlain   = `Bearer realm="postern"`
 	challengeInvalid = `Bearer realm="postern", error="invalid_token"`
 )
 
@@ -32,7 +32,7 @@ var (
 	errGateway   error = &Error{http.StatusUnauthorized, challengeGateway, "the gateway's credential is missing, wrong or not one of the API's introspectors"}
 	errNoAPI     error = &Error{http.StatusForbidden, "", "there is no such API"}
 	errBinding   error = &Error{http.StatusForbidden, "", "a header that describes the call is missing, unusable or there twice"}
-	errNoToken   error = &Error{http.StatusUnauthorized, challengeToken, "there is no bearer token"}
+	errNoToken   error = &Error{http.StatusUnauthorized, challengePlain, "there is no bearer token"}
 	errTokens    error = &Error{http.StatusUnauthorized, challengeInvalid, "there is not exactly one token"}
 	errInvalid   error = &Error{http.StatusUnauthorized, challengeInvalid, "the token is not valid"}
 	errAudience  error = &Error{http.StatusUnauthorized, challengeInvalid, "the token is for another audience"}

@@ -123,7 +123,16 @@ func TestG04ATokenComesInOneHeaderOnly(t *testing.T) {
 			{"Bearer " + tok + ","},
 			{"Bearer " + tok + " " + tok},
 			{"Bearer " + tok + "\t"},
-			{"Bearer"}, {"Bearer "}, {"Bearer  "}, {""}, {tok}, {"Basic " + tok}, {"DPoP " + tok}, {"Bearer=" + tok}, {"Bearer\t" + tok}, {"Token " + tok},
+			{"Bearer"},
+			{"Bearer "},
+			{"Bearer  "},
+			{""},
+			{tok},
+			{"Basic " + tok},
+			{"DPoP " + tok},
+			{"Bearer=" + tok},
+			{"Bearer\t" + tok},
+			{"Token " + tok},
 		} {
 			ask(w, binding, "GET", "/files/open", "").with("Authorization", values...).gives(t, 401)
 		}

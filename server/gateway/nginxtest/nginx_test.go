@@ -82,7 +82,7 @@ func start(t *testing.T) *site {
 
 	for attempt := 1; ; attempt++ {
 		s.address = freeAddress(t)
-		err := run(t, nginx, s.address, map[string]string{
+		err := run(t, nginx, map[string]string{
 			"Postern": decisions.Listener.Addr().String(), "Upstream": application.Listener.Addr().String(),
 			"Listen":     s.address,
 			"Credential": base64.StdEncoding.EncodeToString([]byte(string(gatewaytest.Gateway) + ":" + s.Secret(gatewaytest.Gateway))),
@@ -109,7 +109,7 @@ func freeAddress(t *testing.T) string {
 
 // run starts nginx in a folder of its own and returns when it takes connections,
 // or with what it says as it ends.
-func run(t *testing.T, nginx, address string, facts map[string]string) error {
+func run(t *testing.T, nginx string, facts map[string]string) error {
 	t.Helper()
 	dir := t.TempDir()
 	facts["Dir"] = dir
