@@ -310,6 +310,7 @@ func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in
 	c := *old
 	var f faults
 	set(&c.Name, in.Name)
+	c.Name = strings.TrimSpace(c.Name)
 	set(&c.Description, in.Description)
 	set(&c.Bearer, in.Bearer)
 	set(&c.AdminAccess, in.AdminAccess)

@@ -25,7 +25,8 @@ type gift struct {
 // anyone more powerful asks it: nobody gives more than they hold.
 //
 // Owners and admins of the workspace pass on any role there, but only an owner
-// gives owner. Everyone else passes on only roles they hold or inherit, with
+// gives owner, or a role that some owner made to open Postern's own API, a
+// shared one among them. Everyone else passes on only roles they hold or inherit, with
 // equal or narrower limits. Roles in the workspace system, and licences, are
 // given by those who are owner or admin in system.
 func (a *Admin) mayGive(by *Actor, op Operation, g gift) error {
@@ -57,7 +58,7 @@ func (a *Admin) mayGive(by *Actor, op Operation, g gift) error {
 			return &Error{Kind: Invalid, Message: "role " + r.Ref + " is not of workspace " + name}
 		case !owner && a.reaches(r, RoleOwner):
 			return a.refused(by, op, g.workspace, "only an owner of workspace "+name+" gives the role owner")
-		case admin:
+		case owner, admin && !a.opensOwn(r):
 		case !a.Policy.Covers(by.caller(), g.workspace, given):
 			return a.refused(by, op, g.workspace, "you do not hold the role "+r.Ref+" with limits as wide as these yourself, so you may not give it")
 		}
@@ -75,9 +76,28 @@ func (a *Admin) holds(by *Actor, ws store.WorkspaceID, name string) bool {
 // reaches reports whether a role is, or inherits, the built-in role of this
 // name in its workspace.
 func (a *Admin) reaches(r *store.Role, name string) bool {
+	return a.inherits(r, func(r *store.Role) bool {
+		return r.Builtin && r.Workspace != store.Shared && r.Name() == name
+	})
+}
+
+// opensOwn reports whether a role allows something on Postern's own API, by
+// other rules than those of a workspace's built-in roles.
+func (a *Admin) opensOwn(r *store.Role) bool {
+	return a.inherits(r, func(r *store.Role) bool {
+		return (!r.Builtin || r.Workspace == store.Shared) && slices.ContainsFunc(r.Rules, opensOwn)
+	})
+}
+
+func opensOwn(rule store.Rule) bool {
+	return !rule.Deny && (rule.API == store.PosternAPI || rule.API == "*")
+}
+
+// inherits reports whether a role, or one that it inherits, is as asked for.
+func (a *Admin) inherits(r *store.Role, is func(*store.Role) bool) bool {
 	seen := map[store.RoleID]bool{}
 	for next := []*store.Role{r}; len(next) > 0; next = next[1:] {
-		if next[0].Builtin && next[0].Workspace != store.Shared && next[0].Name() == name {
+		if is(next[0]) {
 			return true
 		}
 		for _, id := range next[0].Parents {

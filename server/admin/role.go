@@ -67,7 +67,7 @@ func (a *Admin) writeRole(ctx context.Context, by *Actor, op Operation, ws *stor
 			rule.Path = path
 		}
 		f.checkRuleAPI(a, ws, i, rule.API)
-		inherited.own = inherited.own || !rule.Deny && (rule.API == store.PosternAPI || rule.API == "*")
+		inherited.own = inherited.own || opensOwn(*rule)
 	}
 	slices.SortFunc(r.Rules, func(x, y store.Rule) int { return cmp.Compare(x.Number, y.Number) })
 	if err := policy.CheckRole(r, a.State.Role); err != nil {

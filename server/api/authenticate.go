@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -50,10 +51,29 @@ func (m *mounted) authenticated(ctx huma.Context, next func(huma.Context)) {
 		m.Observe(ctx.Operation().OperationID, refused.status)
 		return
 	}
-	next(huma.WithValue(ctx, actorKey{}, by))
+	if fault := oddQuery(c.Request.URL.RawQuery); fault != "" {
+		_ = huma.WriteErr(m.huma, ctx, http.StatusUnprocessableEntity, "the request has faults", &huma.ErrorDetail{Location: "query", Message: fault}) // the sender is gone then
+	} else {
+		next(huma.WithValue(ctx, actorKey{}, by))
+	}
 	status := c.Writer.Status()
 	m.Observe(ctx.Operation().OperationID, status)
 	m.count(by, ctx.Operation(), status)
+}
+
+// oddQuery finds what readers of a query pass over in silence, and a condition
+// that is passed over opens the list.
+func oddQuery(raw string) string {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return "is not well-formed"
+	}
+	for _, v := range values {
+		if len(v) > 1 {
+			return "has a parameter twice"
+		}
+	}
+	return ""
 }
 
 func (m *mounted) deny(ctx huma.Context, d *denial) {
