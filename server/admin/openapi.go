@@ -1,22 +1,27 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"gopkg.in/yaml.v3"
+
 	"postern/policy"
 	"postern/store"
 )
 
 const (
-	maxOpenAPI   = 2 << 20
-	maxJSONDepth = 64
+	maxOpenAPI = 2 << 20
+	maxDepth   = 64
 )
 
 // Import is what an OpenAPI document holds for a catalogue.
@@ -134,14 +139,17 @@ func parameter(name string) string {
 	return out[:min(len(out), 32)]
 }
 
-// checkDepth refuses JSON that is nested deeper than any real document, before
-// a recursive parser sees it.
+// checkDepth refuses a document that is nested deeper than any real one, before
+// a recursive reader sees it.
 func checkDepth(document []byte) error {
-	d := json.NewDecoder(strings.NewReader(string(document)))
+	d := json.NewDecoder(bytes.NewReader(document))
 	for depth := 0; ; {
 		token, err := d.Token()
+		if errors.Is(err, io.EOF) && depth == 0 {
+			return nil
+		}
 		if err != nil {
-			return yamlDepth(document) // not JSON, or its end
+			return checkYAML(document)
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
@@ -149,35 +157,37 @@ func checkDepth(document []byte) error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		if depth > maxJSONDepth {
-			return refuse(Invalid, "the document is nested deeper than %d levels", maxJSONDepth)
+		if depth > maxDepth {
+			return errDeep()
 		}
 	}
 }
 
-// yamlDepth bounds YAML by its brackets and indentation, and refuses aliases,
-// by which a small document can stand for a huge one.
-func yamlDepth(document []byte) error {
-	depth, deepest := 0, 0
-	for line := range strings.Lines(string(document)) {
-		text := strings.TrimLeft(line, " ")
-		indent := len(line) - len(text)
-		deepest = max(deepest, indent/2+strings.Count(text, "- "))
-		for _, r := range text {
-			switch r {
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-		}
-		deepest = max(deepest, depth)
-		if _, value, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(value, "*") || strings.HasPrefix(text, "<<:") {
-			return refuse(Invalid, "YAML aliases are not followed; write the document without them")
-		}
+// checkYAML does it for YAML, and refuses aliases, by which a small document can
+// stand for a huge one.
+func checkYAML(document []byte) error {
+	var root yaml.Node // keeps aliases as they are
+	if err := yaml.Unmarshal(document, &root); err != nil {
+		return refuse(Invalid, "the document is neither JSON nor YAML: %s", printable(err.Error()))
 	}
-	if deepest > maxJSONDepth*2 {
-		return refuse(Invalid, "the document is nested deeper than %d levels", maxJSONDepth)
+	return checkNode(&root, 0)
+}
+
+func checkNode(n *yaml.Node, depth int) error {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return refuse(Invalid, "YAML aliases are not followed; write the document without them")
+	case depth > maxDepth:
+		return errDeep()
+	}
+	for _, below := range n.Content {
+		if err := checkNode(below, depth+1); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func errDeep() error {
+	return refuse(Invalid, "the document is nested deeper than %d levels", maxDepth)
 }
