@@ -12,6 +12,7 @@ import (
 	"postern/server/admin"
 	"postern/server/secret"
 	"postern/store"
+	"postern/store/sqlite"
 )
 
 func TestBootstrapIsOnceAndWhole(t *testing.T) {
@@ -46,6 +47,36 @@ func TestBootstrapIsOnceAndWhole(t *testing.T) {
 		if err != nil || x.Allowed != tt.want {
 			t.Errorf("%s %s: got %+v, %v; want allowed %v", tt.endpoint.Methods, tt.endpoint.Path, x, err, tt.want)
 		}
+	}
+}
+
+// W16: of several first starts at once, one makes the installation.
+func TestW16OneOfSeveralFirstStartsWins(t *testing.T) {
+	backend, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Close()
+	const starts = 4
+	results := make(chan error, starts)
+	for range starts {
+		go func() {
+			_, err := admin.New(admin.Options{Store: backend, Issuer: "https://postern.test"}).Bootstrap(t.Context(), true)
+			results <- err
+		}()
+	}
+	won := 0
+	for range starts {
+		switch err := <-results; {
+		case err == nil:
+			won++
+		case !errors.Is(err, store.ErrExists):
+			t.Errorf("got %v, want ErrExists", err)
+		}
+	}
+	page, err := backend.Accounts(t.Context(), store.AccountQuery{AccountKind: store.AccountUser})
+	if won != 1 || err != nil || len(page) != 1 {
+		t.Errorf("%d won and made %d administrators, %v; want 1", won, len(page), err)
 	}
 }
 

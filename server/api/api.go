@@ -99,7 +99,7 @@ func (a *API) Mount(r *gin.Engine) {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.Formats = map[string]huma.Format{"application/json": strictJSON(), "json": strictJSON()}
 	config.RejectUnknownQueryParameters = true
-	config.Transformers = []huma.Transformer{a.problem}
+	config.Transformers = []huma.Transformer{a.rewrite}
 	config.Info.Description = "Administration of Postern. Send an access token for this API, or a secret that may be used as a bearer."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"}}
 	if a.Issuer != "" {

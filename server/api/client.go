@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"postern/server/admin"
 	"postern/store"
@@ -104,6 +105,13 @@ type ClientPatch struct {
 	DefaultAPI  Maybe[string]   `json:"default_api,omitzero"`
 	NarrowedTo  Maybe[[]string] `json:"narrowed_to,omitzero" maxItems:"100" doc:"null ends the narrowing."`
 	AdminAccess Maybe[bool]     `json:"admin_access,omitzero"`
+
+	// What never changes is known here to be refused as that, and not as a slip.
+	ID        Maybe[any] `json:"id,omitzero" doc:"Never changes."`
+	Kind      Maybe[any] `json:"kind,omitzero" doc:"Never changes."`
+	Account   Maybe[any] `json:"account,omitzero" doc:"Never changes."`
+	ExpiresAt Maybe[any] `json:"expires_at,omitzero" doc:"Never changes."`
+	ExpiresIn Maybe[any] `json:"expires_in,omitzero" doc:"Never changes."`
 }
 
 // ClientPath names a client.
@@ -227,6 +235,9 @@ func (m *mounted) editClient(ctx context.Context, by *admin.Actor, in *struct {
 },
 ) (*clientAnswer, error) {
 	b := &in.Body
+	if b.ID.Sent || b.Kind.Sent || b.Account.Sent || b.ExpiresAt.Sent || b.ExpiresIn.Sent {
+		return nil, problem(http.StatusConflict, "the id, kind, account and expiry of a token never change; make a new one")
+	}
 	edit := admin.ClientEdit{
 		Name: b.Name.pointer(), Description: b.Description.pointer(), Addresses: b.Addresses.pointer(), Bearer: b.Bearer.pointer(),
 		DefaultAPI: b.DefaultAPI.pointer(), Narrow: b.NarrowedTo.pointer(), AdminAccess: b.AdminAccess.pointer(),

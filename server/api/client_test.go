@@ -345,3 +345,17 @@ func TestPagesHoldEveryClientOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestDP5WhatATokenIsNeverChanges(t *testing.T) {
+	w := start(t)
+	m := w.machine("default")
+	before := w.everything()
+	for name, value := range map[string]any{
+		"id": "cliaaaaaaaaaaaaaaaaaaaaaaaa", "kind": "personal", "account": w.AdminUser, "expires_at": nil, "expires_in": "never",
+	} {
+		w.want(http.StatusConflict, "PATCH", "/clients/"+m.id, object{name: value, "description": "d"})
+	}
+	if w.everything() != before {
+		t.Error("something changed")
+	}
+}

@@ -101,10 +101,10 @@ func statusOf(k admin.Kind) int {
 	}
 }
 
-// problem is the last to see an answer: it rewrites huma's own errors, which
+// rewrite is the last to see an answer: it replaces huma's own errors, which
 // repeat the offending value (for an unknown property the whole body), and adds
 // the id of the request.
-func (a *API) problem(ctx huma.Context, _ string, answer any) (any, error) {
+func (a *API) rewrite(ctx huma.Context, _ string, answer any) (any, error) {
 	id := telemetry.RequestID(ctx.Context())
 	switch e := answer.(type) {
 	case *Problem:
