@@ -46,6 +46,7 @@ type Engine struct {
 	onShadow func(bool, string)
 	samples  chan sample
 	state    atomic.Pointer[state]
+	epoch    atomic.Uint64
 
 	writer sync.Mutex
 	homes  map[store.RoleID]store.WorkspaceID // a deleted role comes without its record
@@ -109,6 +110,7 @@ func (e *Engine) Load(records []store.Record) error {
 		}
 	}
 	e.state.Store(next.state)
+	e.epoch.Add(1)
 	return nil
 }
 
@@ -148,6 +150,7 @@ func (e *Engine) Apply(c store.Change) error {
 		return fmt.Errorf("apply a change of %s %s: its record is a %T", c.Kind, c.Key, c.Record)
 	}
 	e.state.Store(&next)
+	e.epoch.Add(1)
 	return nil
 }
 
@@ -222,6 +225,10 @@ func (e *Engine) compiled(doc *store.Role) *role {
 	}
 	return compile(doc, e.once)
 }
+
+// Epoch rises with each change of what the engine knows. What was asked after
+// Epoch gave a number is still true while it gives the same one.
+func (e *Engine) Epoch() uint64 { return e.epoch.Load() }
 
 // Decide says whether the caller may make the call. Path must be canonical. It
 // does not allocate.

@@ -34,8 +34,18 @@ func (s *Server) publicHandler() http.Handler {
 }
 
 // gatewayHandler is /decide/…: it reads the request line itself, so no router
-// stands before it.
-func (s *Server) gatewayHandler() http.Handler { return s.around("gateway", s.gateway) }
+// stands before it. It is asked for every request of every API and no browser
+// ever sees it, so its answers carry nothing that is not needed.
+func (s *Server) gatewayHandler() http.Handler {
+	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.caught(w, r, "gateway")
+		s.gateway.ServeHTTP(w, r)
+	}))
+	if s.o.Trace != nil {
+		h = s.o.Trace(h)
+	}
+	return h
+}
 
 // opsHandler is for the operator's own network, never for the public listener.
 func (s *Server) opsHandler() http.Handler {
@@ -97,21 +107,26 @@ func (s *Server) around(listener string, next http.Handler) http.Handler {
 		header["X-Request-Id"] = []string{id}
 		header["X-Content-Type-Options"] = noSniff
 		r = r.WithContext(telemetry.WithRequestID(r.Context(), id))
-		defer func() {
-			// ErrAbortHandler is how net/http itself says "drop the connection".
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value
-				s.o.Log.ErrorContext(r.Context(), "a request panicked", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				say(w, http.StatusInternalServerError, "internal error, request "+id)
-			} else if p != nil {
-				panic(p)
-			}
-		}()
+		defer s.caught(w, r, listener)
 		next.ServeHTTP(w, r)
 	}))
 	if s.o.Trace != nil {
 		h = s.o.Trace(h)
 	}
 	return h
+}
+
+// caught answers a request that panicked, when deferred.
+func (s *Server) caught(w http.ResponseWriter, r *http.Request, listener string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value; net/http's own way to drop a connection
+		panic(p)
+	}
+	s.o.Log.ErrorContext(r.Context(), "a request panicked", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	say(w, http.StatusInternalServerError, "internal error, see the server's log")
 }
 
 var noSniff = []string{"nosniff"} //nolint:gochecknoglobals // a header's value, shared by all answers

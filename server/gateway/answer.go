@@ -82,7 +82,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, api *store.API,
 // identity is what an upstream is told of the caller.
 type identity struct {
 	subject, client, workspace, roles, scope string
-	token                                    string // in the place of a secret that was sent as a bearer
+	token                                    string     // in the place of a secret that was sent as a bearer
+	values                                   *[5]string // of the headers, once they are spelled
 }
 
 // anonymous calls what is public.
@@ -95,10 +96,10 @@ const maxRoles = 1024
 // write sends every header, whatever is known: where one is missing, a forged one
 // of the client's survives in some gateways.
 func (id *identity) write(h http.Header) {
-	if len(id.roles) > maxRoles {
-		id.roles = ""
+	values := id.values
+	if values == nil {
+		values = id.spelled()
 	}
-	values := &[...]string{safe(id.subject), safe(id.client), safe(id.workspace), safe(id.roles), safe(id.scope)}
 	h["X-Auth-Subject"] = values[0:1:1]
 	h["X-Auth-Client"] = values[1:2:2]
 	h["X-Auth-Workspace"] = values[2:3:3]
@@ -107,6 +108,15 @@ func (id *identity) write(h http.Header) {
 	if id.token != "" {
 		h["X-Auth-Token"] = []string{id.token}
 	}
+}
+
+// spelled is the values of the headers.
+func (id *identity) spelled() *[5]string {
+	roles := id.roles
+	if len(roles) > maxRoles {
+		roles = ""
+	}
+	return &[5]string{safe(id.subject), safe(id.client), safe(id.workspace), safe(roles), safe(id.scope)}
 }
 
 // safe returns a header's value: "-" in the place of none, and of one that a

@@ -86,19 +86,47 @@ func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.AP
 		h.record(caller, c, pattern, rule, store.OutcomeDenied)
 		return identity{}, errDenied
 	}
-	id := identity{subject: string(client.Account), client: string(client.ID), workspace: string(ws.ID)}
-	id.roles = strings.Join(h.Policy.RolesOf(who, ws.ID), ",")
-	if caller.Token != nil {
-		id.scope = caller.Token.Scope
-	} else {
-		id.scope = strings.Join(h.Policy.Scopes(who, ws.ID, []string{api.Name}), " ")
-		var err error
-		if id.token, err = h.exchanged(r.Context(), caller, api, ws, id.scope, id.roles); err != nil {
-			return identity{}, err
-		}
+	id, err := h.identify(r, caller, who, api, ws)
+	if err != nil {
+		return identity{}, err
 	}
 	h.record(caller, c, pattern, d.Rule, store.OutcomeAllowed)
 	return id, nil
+}
+
+// identify says who calls, to the upstream. Of a token it is remembered with the
+// token while its client, its account and all roles stay as they are.
+func (h *Handler) identify(r *http.Request, caller *token.Caller, who *policy.Caller, api *store.API, ws *store.Workspace) (identity, error) {
+	epoch := h.Policy.Epoch()
+	if caller.Token != nil {
+		if m := caller.Token.Memo.Load(); m != nil {
+			if known, ok := (*m).(memo); ok && known.epoch == epoch && known.client == caller.Client && known.holder == caller.Holder && known.workspace == ws.ID {
+				return known.identity, nil
+			}
+		}
+	}
+	id := identity{subject: string(caller.Client.Account), client: string(caller.Client.ID), workspace: string(ws.ID)}
+	id.roles = strings.Join(h.Policy.RolesOf(who, ws.ID), ",")
+	if caller.Token == nil {
+		id.scope = strings.Join(h.Policy.Scopes(who, ws.ID, []string{api.Name}), " ")
+		var err error
+		id.token, err = h.exchanged(r.Context(), caller, api, ws, id.scope, id.roles)
+		return id, err
+	}
+	id.scope = caller.Token.Scope
+	id.values = id.spelled()
+	var m any = memo{id, epoch, caller.Client, caller.Holder, ws.ID}
+	caller.Token.Memo.Store(&m)
+	return id, nil
+}
+
+// memo is an identity and what it was made of.
+type memo struct {
+	identity  identity
+	epoch     uint64
+	client    *store.Client
+	holder    *store.Holder
+	workspace store.WorkspaceID
 }
 
 // workspace finds the one that the call is decided in: the token's, else the
@@ -168,6 +196,6 @@ func (h *Handler) record(caller *token.Caller, c call, pattern, rule string, out
 	}
 	h.Usage.Record(usage.Event{
 		Client: caller.Client.ID, Secret: caller.Secret, Rule: rule, Outcome: outcome,
-		Address: c.address, Endpoint: c.method + " " + pattern,
+		Address: c.address, Endpoint: c.method + " " + pattern, At: caller.At,
 	})
 }

@@ -15,6 +15,7 @@ package token
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"postern/store"
 )
@@ -58,6 +59,9 @@ type Token struct {
 	KID    string            // the key that signed or sealed it
 
 	gen generations
+
+	// Memo is for whoever shows the token to a gateway: what it made of it last.
+	Memo atomic.Pointer[any]
 }
 
 // Caller is who sent a credential that is good now.
@@ -70,4 +74,5 @@ type Caller struct {
 	Scopes    Scopes
 	AnyScope  bool       // a secret sent as a bearer: no scope narrows it
 	ExpiresAt store.Time // zero is never
+	At        store.Time // when this was found out
 }

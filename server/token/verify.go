@@ -180,7 +180,7 @@ func (v *Verifier) accept(ctx context.Context, t *Token, now store.Time) (*Calle
 	case v.State.Revoked(t.ID):
 		return nil, invalid("it is revoked")
 	}
-	caller := &Caller{Token: t, Secret: t.SecretID, Scopes: t.Scopes, ExpiresAt: expires}
+	caller := &Caller{Token: t, Secret: t.SecretID, Scopes: t.Scopes, ExpiresAt: expires, At: now}
 	client, err := v.client(ctx, t.ClientID, now)
 	if err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (v *Verifier) bearer(ctx context.Context, text string, now store.Time) (*Ca
 	if match == nil {
 		return nil, invalid("it is no live secret of the client")
 	}
-	caller := &Caller{Secret: match.ID, AnyScope: true, ExpiresAt: client.ExpiresAt.Sooner(match.ExpiresAt)}
+	caller := &Caller{Secret: match.ID, AnyScope: true, ExpiresAt: client.ExpiresAt.Sooner(match.ExpiresAt), At: now}
 	if err := v.fill(ctx, caller, client, client.Workspace); err != nil {
 		return nil, err
 	}

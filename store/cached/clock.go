@@ -28,6 +28,9 @@ func (c *clock) lately(born, d time.Duration) bool {
 	return time.Duration(c.coarse.Load())-born < d-step
 }
 
+// atMost is the time, or up to a step later.
+func (c *clock) atMost() time.Duration { return time.Duration(c.coarse.Load()) + step }
+
 func (c *clock) run(ctx context.Context) {
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()

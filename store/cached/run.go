@@ -58,14 +58,15 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Age is for how long memory may have missed changes: the time since this node
 // wrote the newest heartbeat that came back to it through the feed, or began
-// its last full load if that was later. Before the first load it is the
-// longest Duration.
+// its last full load if that was later; up to a quarter of a second more than
+// that, since every decision asks. Before the first load it is the longest
+// Duration.
 func (s *Store) Age() time.Duration {
 	seen := time.Duration(s.seen.Load())
 	if seen < 0 {
 		return math.MaxInt64
 	}
-	return s.clock.exact() - seen
+	return max(0, s.clock.atMost()-seen)
 }
 
 // BeatsFailed counts the heartbeats of this node that could not be written.
