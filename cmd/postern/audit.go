@@ -39,7 +39,7 @@ func (a *remote) auditListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no entries.", columns: []column{
-				{title: "WHEN"}, {title: "WHO", least: 8}, {title: "OPERATION", least: 12}, {title: "TARGET", least: 12}, {title: "WORKSPACE", least: 7},
+				{title: "WHEN"}, {title: "WHO", least: 8}, {title: "OPERATION"}, {title: "TARGET", least: 12}, {title: "WORKSPACE", least: 7},
 				{title: "RESULT", least: 7}, {title: "FROM", spare: true}, {title: "TARGET ID", spare: true},
 			}}
 			for _, e := range entries {

@@ -88,19 +88,16 @@ func (s *session) clientTable(clients []api.Client) *table {
 		{title: "DESCRIPTION", least: 12, spare: true},
 	}}
 	for _, c := range clients {
-		t.add(c.ID, c.Name, rolesOf(&c), c.Status, s.lastUsed(&c), s.expires(c.ExpiresAt), s.ago(c.CreatedAt), nameOf(c.CreatedBy), c.Description)
+		t.add(c.ID, c.Name, shortRefs(c.Workspace, c.Roles), c.Status, s.lastUsed(&c), s.expires(c.ExpiresAt), s.ago(c.CreatedAt), nameOf(c.CreatedBy), c.Description)
 	}
 	return t
 }
 
-// rolesOf names roles without the workspace that the client is in anyway.
-func rolesOf(c *api.Client) string {
-	short := make([]string, len(c.Roles))
-	for i, ref := range c.Roles {
-		short[i] = ref
-		if c.Workspace != "" {
-			short[i] = strings.TrimPrefix(ref, c.Workspace+"/")
-		}
+// shortRefs names roles without the workspace that they are in anyway.
+func shortRefs(workspace string, refs []string) string {
+	short := make([]string, len(refs))
+	for i, ref := range refs {
+		short[i] = strings.TrimPrefix(ref, workspace+"/")
 	}
 	return strings.Join(short, ", ")
 }
@@ -280,7 +277,7 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 		f.add("client id", made.ClientID)
 		f.add("client secret", made.ClientSecret)
 		if made.Client != nil {
-			f.add("roles", rolesOf(made.Client))
+			f.add("roles", shortRefs(made.Client.Workspace, made.Client.Roles))
 			f.add("expires", s.expiresAt(made.Client.ExpiresAt))
 		}
 		f.write(w)

@@ -28,15 +28,22 @@ func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{
 		Use:   name + " COMMAND",
 		Short: short,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
-			}
-			return usageError("there is no command %q; see %s --help", args[0], c.CommandPath())
-		},
+		RunE:  noCommand,
 	}
 	g.AddCommand(commands...)
 	return g
+}
+
+// noCommand is run when none of a group's commands is named.
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError("there is no command %q; did you mean %s %s?", args[0], c.CommandPath(), near[0])
+	}
+	return usageError("there is no command %q; see %s --help", args[0], c.CommandPath())
 }
 
 // usageArgs makes what is wrong with the arguments an error of usage.

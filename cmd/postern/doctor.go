@@ -63,6 +63,9 @@ func (a *remote) doctorCommand() *cobra.Command {
 			if err := s.show(body, d.write); err != nil {
 				return err
 			}
+			if d.ops == "" || d.gateway == "" {
+				fmt.Fprintln(c.ErrOrStderr(), "Give --ops and --gateway to look at those listeners too.")
+			}
 			for _, f := range d.found {
 				if f.State == "fail" {
 					return &exitError{code: exitFailed}

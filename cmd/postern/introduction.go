@@ -25,22 +25,24 @@ so replace them before production.
 Try it: paste these lines into another terminal.
 
 # The example client gets a token. It may read orders, not cancel them.
+ISSUER=%s
 CLIENT=%s
 SECRET=%s
 TOKEN=$(curl -s -u "$CLIENT:$SECRET" -d grant_type=client_credentials \
-  %s/oauth2/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  $ISSUER/oauth2/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 
 # The API's gateway asks what the token is good for.
 GATEWAY=%s
 GATEWAY_SECRET=%s
-curl -s -u "$GATEWAY:$GATEWAY_SECRET" -d "token=$TOKEN" %s/oauth2/introspect; echo
+curl -s -u "$GATEWAY:$GATEWAY_SECRET" -d "token=$TOKEN" \
+  $ISSUER/oauth2/introspect; echo
 
 # It asks about a call that is allowed (200), and about one that is not (403).
 %s%s
 # The client revokes its token, and the same call is refused (401).
-curl -s -u "$CLIENT:$SECRET" -d "token=$TOKEN" %s/oauth2/revoke
-%s`, e.ClientID, e.ClientSecret, f.Issuer, e.GatewayClientID, e.GatewayClientSecret, f.Issuer,
-			call(e.Allowed), call(e.Denied), f.Issuer, call(e.Allowed))
+curl -s -u "$CLIENT:$SECRET" -d "token=$TOKEN" $ISSUER/oauth2/revoke
+%s`, f.Issuer, e.ClientID, e.ClientSecret, e.GatewayClientID, e.GatewayClientSecret,
+			call(e.Allowed), call(e.Denied), call(e.Allowed))
 	}
 	fmt.Fprintf(&b, `
 Administer it: user %s, password %s, or

@@ -25,10 +25,10 @@ func (a *remote) keyListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no keys yet: each is made when it is first needed.", columns: []column{
-				{title: "KID", least: 12}, {title: "USE"}, {title: "ALGORITHM"}, {title: "STATE"}, {title: "SIGNS", least: 10}, {title: "RETIRES", spare: true}, {title: "CREATED", spare: true},
+				{title: "KID"}, {title: "USE"}, {title: "ALGORITHM"}, {title: "STATE"}, {title: "ACTIVE"}, {title: "RETIRES", spare: true}, {title: "CREATED", spare: true},
 			}}
 			for _, k := range keys.Items {
-				t.add(k.KID, k.Use, k.Algorithm, k.State, "since "+s.ago(k.ActiveAt), s.ago(k.RetireAt), s.ago(k.CreatedAt))
+				t.add(k.KID, k.Use, k.Algorithm, k.State, s.ago(k.ActiveAt), s.ago(k.RetireAt), s.ago(k.CreatedAt))
 			}
 			return s.show(answer.body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
 		},

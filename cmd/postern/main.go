@@ -80,6 +80,8 @@ for API gateways which calls they may make, and shows who used what.
   postern serve          start a server on an embedded store
   postern login          tell this command line where the server is
   postern client list    see what it knows`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

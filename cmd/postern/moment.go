@@ -27,7 +27,7 @@ func lifetime(text string) (time.Duration, error) {
 	}
 	for suffix, days := range map[string]int{"d": 1, "y": 365} {
 		if digits, ok := strings.CutSuffix(text, suffix); ok {
-			if n, err := strconv.Atoi(digits); err == nil && n >= 0 && n*days <= 36500 {
+			if n, err := strconv.Atoi(digits); err == nil && n >= 0 && n <= 36500/days {
 				return time.Duration(n*days) * 24 * time.Hour, nil
 			}
 		}

@@ -154,6 +154,7 @@ func (s *session) call(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: the answer broke off: %w", r.method, r.path, err)
 	}
+	s.now = time.Now() // what happened while we asked is not in the future
 	return &answer{resp.Header.Get("ETag"), body}, nil
 }
 

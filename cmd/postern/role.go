@@ -41,7 +41,7 @@ func (a *remote) roleListCommand() *cobra.Command {
 				{title: "ROLE"}, {title: "RULES"}, {title: "INHERITS", least: 8}, {title: "DESCRIPTION", least: 20}, {title: "ID", spare: true}, {title: "CREATED", spare: true},
 			}}
 			for _, r := range roles {
-				t.add(r.Ref, strconv.Itoa(len(r.Rules)), strings.Join(r.Parents, ", "), r.Description, r.ID, s.ago(r.CreatedAt))
+				t.add(r.Ref, strconv.Itoa(len(r.Rules)), shortRefs(r.Workspace, r.Parents), r.Description, r.ID, s.ago(r.CreatedAt))
 			}
 			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
 		},

@@ -29,7 +29,7 @@ func serveCommand() *cobra.Command {
 		Long: `Start a server. Without configuration it keeps everything in ./postern-data and
 listens on this machine only. On the first start it makes an administrator and an
 example, and says how to try them.`,
-		Args: cobra.NoArgs,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return serve(c) },
 	}
 	config.Flags(c.Flags())
@@ -40,7 +40,7 @@ func initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Fill an empty store, as the first start does, without serving",
-		Args:  cobra.NoArgs,
+		Args:  usageArgs(cobra.NoArgs),
 		RunE:  func(c *cobra.Command, _ []string) error { return initStore(c) },
 	}
 	config.Flags(c.Flags())

@@ -11,7 +11,7 @@ import (
 type column struct {
 	title string
 	least int  // how narrow it may become; 0 is never narrower than its widest cell
-	spare bool // left out where there is no room
+	spare bool // left out where the others would become too narrow for it
 }
 
 // table is rows below titles.
@@ -31,6 +31,10 @@ func (t *table) add(cells ...string) {
 }
 
 const gap = 2
+
+// roomy is the width up to which the cells of the other columns are shown before
+// a spare one is.
+const roomy = 28
 
 // write fits the table into width columns: spare columns go first, from the
 // right; then the widest of those that may become narrower are cut. A width of 0
@@ -78,8 +82,7 @@ func (t *table) write(w io.Writer, width int) {
 	}
 }
 
-// shown are the columns for which there is room when those that may are as
-// narrow as they can be.
+// shown are the columns for which there is room.
 func (t *table) shown(widths []int, width int) []int {
 	narrow := make([]int, len(widths))
 	var shown []int
@@ -87,7 +90,7 @@ func (t *table) shown(widths []int, width int) []int {
 		shown = append(shown, i)
 		narrow[i] = widths[i]
 		if c.least > 0 {
-			narrow[i] = min(c.least, widths[i])
+			narrow[i] = min(max(c.least, roomy), widths[i])
 		}
 	}
 	for n := len(shown) - 1; n >= 0 && width > 0 && t.total(narrow, shown) > width; n-- {

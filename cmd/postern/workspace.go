@@ -27,10 +27,10 @@ func (a *remote) workspaceListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no workspaces that you may see.", columns: []column{
-				{title: "NAME", least: 12}, {title: "ID"}, {title: "DESCRIPTION", least: 16}, {title: "CREATED", spare: true},
+				{title: "NAME"}, {title: "DESCRIPTION", least: 16}, {title: "CREATED"}, {title: "ID", spare: true},
 			}}
 			for _, w := range all {
-				t.add(w.Name, w.ID, w.Description, s.ago(w.CreatedAt))
+				t.add(w.Name, w.Description, s.ago(w.CreatedAt), w.ID)
 			}
 			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
 		},
