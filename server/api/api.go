@@ -36,7 +36,6 @@ const (
 
 // State is what authentication reads.
 type State interface {
-	Workspace(id store.WorkspaceID) *store.Workspace
 	APIByName(name string) *store.API
 	// Age is how old this node's state is.
 	Age() time.Duration

@@ -154,26 +154,18 @@ func bearer(headers []string) (string, *denial) {
 
 var (
 	errAudience = errors.New("the token is not for Postern's own API")
-	errBearer   = errors.New("the client's secrets are not for use as bearers")
 	errAddress  = errors.New("the client's address list does not hold this address")
-	errAccess   = errors.New("API access is switched off in the client's workspace")
 )
 
-// admits says why a credential that is good is not good here.
+// admits says why a credential that is good is not good here. What is wrong with
+// it anywhere, the Verifier has found.
 func (m *mounted) admits(caller *token.Caller, from netip.Addr) error {
 	own := m.State.APIByName(store.PosternAPI)
 	switch {
-	case caller.Token == nil && !caller.Client.Bearer:
-		return errBearer
 	case caller.Token != nil && (own == nil || !slices.Contains(caller.Token.Audience, own.Audience)):
 		return errAudience
 	case !mayCallFrom(caller.Client, from):
 		return errAddress
-	}
-	if id := caller.Client.Workspace; id != "" {
-		if w := m.State.Workspace(id); w == nil || !w.APIAccess {
-			return errAccess
-		}
 	}
 	return nil
 }
