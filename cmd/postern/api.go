@@ -128,7 +128,7 @@ func endpointTable(endpoints, public []api.Endpoint) *table {
 func apiFlags(c *cobra.Command, p patch) {
 	p.text(c, "audience", "audience", "what its tokens are for: an absolute URI, or a name")
 	p.text(c, "description", "description", "what it does")
-	p.list(c, "host", "hosts", "host name it is called by; may be repeated, \"\" is any")
+	p.list(c, "host", "hosts", "host `name` it is called by; may be repeated, \"\" is any")
 	p.text(c, "format", "format", "of its tokens: jwt or opaque; \"\" is as configured")
 	p.text(c, "algorithm", "algorithm", "that signs its tokens: ES256, EdDSA or RS256")
 	p.text(c, "token-type", "token_type", "typ of its tokens: at+jwt or JWT")

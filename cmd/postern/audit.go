@@ -68,7 +68,9 @@ func (a *remote) auditListCommand() *cobra.Command {
 func (a *remote) auditVerifyCommand() *cobra.Command {
 	var workspace string
 	c := a.command(command{
-		use: "verify", short: "Check the audit chain of a workspace; it ends with 5 when that was changed",
+		use: "verify", short: "Check that nobody changed the audit of a workspace",
+		long: `Check that nobody changed the audit of a workspace. It ends with 0 when the
+chain is whole and with 5 when it is not.`,
 		run: func(ctx context.Context, s *session, _ []string) error {
 			r, answer, err := decoded[api.AuditReport](ctx, s, request{
 				method: http.MethodGet, path: "/audit/verify", query: url.Values{"workspace": {workspace}},

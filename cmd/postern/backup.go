@@ -57,7 +57,10 @@ func (s *session) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("back up into %s: %w", file, err)
 	}
-	fmt.Fprintf(s.cmd.ErrOrStderr(), "%s of %s are in %s.\nIt holds the hashes of all secrets: keep it where you keep secrets.\n", plural(int(records), "record", "records"), s.base, file)
+	fmt.Fprintf(s.cmd.ErrOrStderr(), `%s of %s are in %s.
+It holds the hashes of all secrets: keep it where you keep secrets, and the
+key-encryption key, which is not in it, somewhere else.
+`, plural(int(records), "record", "records"), s.base, file)
 	return nil
 }
 

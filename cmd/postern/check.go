@@ -52,7 +52,7 @@ when the call is allowed and with 5 when it is not.`,
 	f.StringVar(&in.Client, "client", "", "client that calls, by id")
 	f.StringVar(&in.Workspace, "workspace", "", "workspace of the call; the client's by default")
 	f.StringVar(&in.Operation, "operation", "", "GraphQL operation, such as 'query devices'")
-	f.StringArrayVar(&scopes, "scope", nil, "scope of the token, may be repeated, \"\" is none; all that the client may have by default")
+	f.StringArrayVar(&scopes, "scope", nil, "`scope` of the token, may be repeated, \"\" is none; all that the client may have by default")
 	f.BoolVar(&explain, "explain", false, "say by which rules, or what is missing")
 	return c
 }

@@ -249,7 +249,7 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	})
 	f := c.Flags()
 	f.StringVar(&in.Workspace, "workspace", "default", "workspace of the client")
-	f.StringArrayVar(&in.Roles, "role", nil, "role for it, by name; may be repeated")
+	f.StringArrayVar(&in.Roles, "role", nil, "`role` for it, by name; may be repeated")
 	f.StringVar(&in.Description, "description", "", "what it is for")
 	f.StringVar(&in.Key, "key", "", "a name of your own for it, unique in the workspace")
 	f.StringVar(&in.Account, "account", "", "technical user to act as; a new one by default")
@@ -257,8 +257,8 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	f.StringVar(&in.ExpiresIn, "expires", "", "30d, 90d, 1y, 12h or never; the server's default otherwise")
 	f.StringVar(&in.Label, "label", "", "name of its first secret")
 	f.BoolVar(&bearer, "bearer", false, "its secrets may be sent directly as Authorization: Bearer")
-	f.StringArrayVar(&narrowed, "narrow", nil, "leave it only this role of its account's; may be repeated")
-	f.StringArrayVar(&in.Addresses, "address", nil, "network it may call from, such as 10.0.0.0/8; may be repeated")
+	f.StringArrayVar(&narrowed, "narrow", nil, "leave it only this `role` of its account's; may be repeated")
+	f.StringArrayVar(&in.Addresses, "address", nil, "`network` it may call from, such as 10.0.0.0/8; may be repeated")
 	f.BoolVar(&in.AdminAccess, "admin-access", false, "its licence does not bound work on accounts")
 	f.BoolVar(&in.Confirm, "confirm", false, "it works only after postern client confirm")
 	return c
@@ -312,8 +312,8 @@ func (a *remote) clientEditCommand() *cobra.Command {
 	p.text(c, "api", "default_api", "API that its tokens are for unless it asks for another")
 	p.truth(c, "bearer", "bearer", "its secrets may be sent directly as Authorization: Bearer")
 	p.truth(c, "admin-access", "admin_access", "its licence does not bound work on accounts")
-	p.list(c, "address", "addresses", "network it may call from; may be repeated, \"\" is anywhere")
-	p.list(c, "narrow", "narrowed_to", "leave it only this role; may be repeated, \"\" leaves none")
+	p.list(c, "address", "addresses", "`network` it may call from; may be repeated, \"\" is anywhere")
+	p.list(c, "narrow", "narrowed_to", "leave it only this `role`; may be repeated, \"\" leaves none")
 	c.Flags().BoolFunc("widen", "end the narrowing: it has all roles of its account", func(string) error { p["narrowed_to"] = nil; return nil })
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -26,12 +27,22 @@ func adminCommands() []*cobra.Command {
 // group is a command that only holds others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{
-		Use:   name + " COMMAND",
+		Use:   name,
 		Short: short,
 		RunE:  noCommand,
 	}
 	g.AddCommand(commands...)
 	return g
+}
+
+// usageTemplate makes cobra's own fit a terminal, and leaves away the line that a
+// group can be run, which only shows its help.
+func usageTemplate(standard string) string {
+	return strings.NewReplacer(
+		".FlagUsages", ".FlagUsagesWrapped 80",
+		`for more information about a command.`, "for more about one.",
+		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}",
+	).Replace(standard)
 }
 
 // noCommand is run when none of a group's commands is named.

@@ -102,8 +102,8 @@ others.`,
 		},
 	})
 	c.Flags().StringVar(&workspace, "workspace", "default", "workspace they hold in")
-	c.Flags().StringArrayVar(&roles, "role", nil, "role by name; may be repeated")
-	c.Flags().StringArrayVar(&only, "only", nil, "limit of a role, such as operator:device=d1,d2; may be repeated")
+	c.Flags().StringArrayVar(&roles, "role", nil, "`role` by name; may be repeated")
+	c.Flags().StringArrayVar(&only, "only", nil, "`limit` of a role, such as operator:device=d1,d2; may be repeated")
 	return c
 }
 

@@ -55,7 +55,7 @@ func (a *remote) keyRotateCommand() *cobra.Command {
 
 func (a *remote) keyRevokeCommand() *cobra.Command {
 	return a.command(command{
-		use: "revoke KID", short: "Take a key out of the JWKS at once; every token signed by it is dead", args: cobra.ExactArgs(1),
+		use: "revoke KID", short: "Take a key out of use at once; every token signed by it is dead", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
 			k, answer, err := decoded[api.Key](ctx, s, request{method: http.MethodPost, path: "/keys/" + escape(args[0]) + "/revoke"})
 			if err != nil {

@@ -17,10 +17,12 @@ func loginCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "login URL --client-id ID",
 		Short: "Remember a server and a client of it, for the other commands",
-		Long: `Remember a server and a client of it, for the other commands. The client's secret
-comes from standard input, from --secret-file or from ` + secretVariable + `, and
-is tried before it is kept in $XDG_CONFIG_HOME/postern/contexts.yaml (0600).`,
-		Example: `  postern login https://postern.example.com --client-id cli0123 --secret-file secret.txt
+		Long: `Remember a server and a client of it, for the other commands. The client's
+secret comes from standard input, from --secret-file or from the variable
+` + secretVariable + `, and is tried before it is kept in
+$XDG_CONFIG_HOME/postern/contexts.yaml (0600).`,
+		Example: `  postern login https://postern.example.com \
+    --client-id cli0123 --secret-file secret.txt
   pass show postern | postern login http://127.0.0.1:8085 --client-id cli0123`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}

@@ -88,6 +88,7 @@ for API gateways which calls they may make, and shows who used what.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError("%w; see %s --help", err, c.CommandPath())
 	})
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.AddCommand(serveCommand(), initCommand(), configCommand(), versionCommand())
 	root.AddCommand(adminCommands()...)
 	return root

@@ -46,6 +46,9 @@ func ago(t, now time.Time) string {
 	if d < 0 {
 		d, form = -d, "in %s"
 	}
+	if d > time.Hour {
+		d = d.Round(time.Minute) // what was to live for 90 days does so a moment later too
+	}
 	for _, unit := range []struct {
 		name string
 		is   time.Duration

@@ -25,11 +25,13 @@ func restoreCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Fill an empty store from a backup",
-		Long: `Fill an empty store from a backup, with no server running on it. Access tokens of
-before are dead: new keys are made, and the installation's generation is raised.
-Secrets of clients go on. A client that was revoked after the backup was made is
-active again; into a store that is not empty nothing is written, but these
-clients are named.`,
+		Long: `Fill an empty store from a backup, with no server running on it. Access tokens
+of before are dead: new keys are made, and the installation's generation is
+raised. Secrets of clients go on. The key-encryption key is not in a backup:
+bring it along, or the audit of before cannot be verified.
+
+A client that was revoked after the backup was made is active again. Into a
+store that is not empty nothing is written, but these clients are named.`,
 		Example: `  postern restore postern-backup.ndjson --data ./postern-data`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 	}
@@ -100,9 +102,17 @@ func restoreFile(c *cobra.Command, s store.Store, name string) error {
 		return fmt.Errorf("%w; %d of %d records are written: empty the store and repeat", err, written, b.records)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s restored as of %s.\n", plural(int(b.records), "record is", "records are"), b.head.MadeAt)
-	fmt.Fprintf(c.ErrOrStderr(), "Access tokens of before are dead.\nThe store was empty, so nothing tells which clients were revoked since the backup\nwas made: those are active again. Revoke them anew.\n")
+	fmt.Fprint(c.ErrOrStderr(), afterRestore)
 	return nil
 }
+
+const afterRestore = `Access tokens of before are dead.
+The store was empty, so nothing tells which clients were revoked since the backup
+was made: those are active again. Revoke them anew.
+Without the key-encryption key of before, the audit of before cannot be verified:
+put it into keys.encryption_key, or into keys/kek of the data folder, before the
+first start.
+`
 
 // backup is one that is being read.
 type backup struct {

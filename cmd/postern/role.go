@@ -102,8 +102,8 @@ type ruleFlags struct {
 func (r *ruleFlags) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&r.api, "api", "", "API that --allow and --deny are about")
-	f.StringArrayVar(&r.allow, "allow", nil, "rule such as 'GET,HEAD /orders/** orders:read'; the scope may be left out; may be repeated")
-	f.StringArrayVar(&r.deny, "deny", nil, "rule such as 'DELETE /orders/**'; may be repeated")
+	f.StringArrayVar(&r.allow, "allow", nil, "`rule` such as 'GET,HEAD /orders/** orders:read'; the scope may be left out; may be repeated")
+	f.StringArrayVar(&r.deny, "deny", nil, "`rule` such as 'DELETE /orders/**'; may be repeated")
 	f.StringVarP(&r.file, "file", "f", "", "YAML or JSON file with description, parents and rules; - is standard input")
 }
 
@@ -196,7 +196,8 @@ func (a *remote) roleCreateCommand() *cobra.Command {
 	c := a.command(command{
 		use: "create NAME", short: "Create a role", args: cobra.ExactArgs(1),
 		example: `  postern role create order-clerk --api example \
-    --allow 'GET,HEAD /orders/** orders:read' --allow 'POST /orders orders:write'
+    --allow 'GET,HEAD /orders/** orders:read' \
+    --allow 'POST /orders orders:write'
   postern role create order-clerk -f clerk.yaml`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			in.Name = args[0]
@@ -232,7 +233,7 @@ func (a *remote) roleCreateCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&in.Workspace, "workspace", "default", "workspace of the role")
 	c.Flags().StringVar(&in.Description, "description", "", "what it is for")
-	c.Flags().StringArrayVar(&in.Parents, "parent", nil, "role whose rules it has too; may be repeated")
+	c.Flags().StringArrayVar(&in.Parents, "parent", nil, "`role` whose rules it has too; may be repeated")
 	rules.flags(c)
 	return c
 }
@@ -244,9 +245,9 @@ func (a *remote) roleEditCommand() *cobra.Command {
 	var remove []int
 	c := a.command(command{
 		use: "edit ROLE", short: "Edit a role: its description, parents and rules", args: cobra.ExactArgs(1),
-		long: `Edit a role. --allow and --deny add rules, --remove takes one away by its number;
-a file replaces what it names.`,
-		example: `  postern role edit order-clerk --api example --deny 'DELETE /orders/**' --remove 2`,
+		long: `Edit a role. --allow and --deny add rules, --remove takes one away by its
+number; a file replaces what it names.`,
+		example: `  postern role edit clerk --api example --deny 'DELETE /orders/**' --remove 2`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			typed, err := rules.rules()
 			if err != nil {
@@ -289,9 +290,9 @@ a file replaces what it names.`,
 	})
 	ref.flag(c)
 	p.text(c, "description", "description", "what it is for")
-	p.list(c, "parent", "parents", "role whose rules it has too, in place of the parents so far; may be repeated, \"\" is none")
+	p.list(c, "parent", "parents", "`role` whose rules it has too, in place of the parents so far; may be repeated, \"\" is none")
 	rules.flags(c)
-	c.Flags().IntSliceVar(&remove, "remove", nil, "number of a rule to take away; may be repeated")
+	c.Flags().IntSliceVar(&remove, "remove", nil, "`number` of a rule to take away; may be repeated")
 	return c
 }
 

@@ -27,8 +27,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Start a server",
 		Long: `Start a server. Without configuration it keeps everything in ./postern-data and
-listens on this machine only. On the first start it makes an administrator and an
-example, and says how to try them.`,
+listens on this machine only. On the first start it makes an administrator and
+an example, and says how to try them.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return serve(c) },
 	}

@@ -87,7 +87,8 @@ func TestAgo(t *testing.T) {
 		{-400 * 24 * time.Hour, "400 days ago"},
 		{-800 * 24 * time.Hour, "2 years ago"},
 		{time.Second, "in a moment"},
-		{90 * 24 * time.Hour, "in 90 days"},
+		{90*24*time.Hour - time.Second, "in 90 days"},
+		{59*time.Minute + 59*time.Second, "in 59 minutes"},
 	} {
 		if got := ago(now.Add(tt.at), now); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.at, got, tt.want)

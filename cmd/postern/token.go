@@ -71,7 +71,7 @@ func (a *remote) tokenGetCommand() *cobra.Command {
 		},
 	})
 	as.flags(c, "- is standard input")
-	c.Flags().StringArrayVar(&resources, "resource", nil, "API it is for, by short name or audience; may be repeated")
+	c.Flags().StringArrayVar(&resources, "resource", nil, "`API` it is for, by short name or audience; may be repeated")
 	c.Flags().StringVar(&scope, "scope", "", "scopes, parted by blanks; all that the client may have by default")
 	return c
 }
@@ -82,8 +82,8 @@ func (a *remote) tokenInspectCommand() *cobra.Command {
 	c := a.command(command{
 		use: "inspect", short: "Read a token from standard input, and say what is in it",
 		long: `Read a token from standard input, and say what is in it. This asks nobody and
-checks no signature; with --introspect the server says whether the token is good.
-It tells only clients that are introspectors of the token's API.`,
+checks no signature; with --introspect the server says whether the token is
+good, which it tells only clients that are introspectors of the token's API.`,
 		example: `  postern token get --resource example | postern token inspect`,
 	})
 	c.RunE = func(c *cobra.Command, _ []string) error {
