@@ -166,7 +166,7 @@ func (n *node) ratios(b *testing.B) {
 			s.requests = append(s.requests, post("/oauth2/introspect", by(n.Gateway).basic(), "token="+url.QueryEscape(tokens[i])))
 			decision.requests = append(decision.requests, decideRequest(tokens[i], i))
 		}
-		ratio(b, "introspect "+format, s, bareIntrospect(answers))
+		ratio(b, "introspect "+format, s, bareIntrospect(by(n.Gateway), answers))
 		ratio(b, "decide "+format+" seen before", decision, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	}
 	b.Run("decide jwt first seen", func(b *testing.B) {
@@ -276,11 +276,15 @@ type bareActive struct {
 	Workspace string `json:"workspace"`
 }
 
-// bareIntrospect parses the form and looks the token up in a map.
-func bareIntrospect(known map[string]bareActive) http.Handler {
+// bareIntrospect parses the form, compares one SHA-256 (RFC 7662 section 2.1
+// wants the caller authenticated) and looks the token up in a map.
+func bareIntrospect(caller as, known map[string]bareActive) http.Handler {
+	want := sha256.Sum256([]byte(caller.secret))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ParseForm() != nil {
-			w.WriteHeader(http.StatusBadRequest)
+		_, text, _ := r.BasicAuth()
+		sum := sha256.Sum256([]byte(text))
+		if r.ParseForm() != nil || subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
+			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		answer, _ := json.Marshal(known[r.PostForm.Get("token")])

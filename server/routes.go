@@ -102,12 +102,18 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 // keep browsers from guessing, a record of what happened, and a net for panics.
 func (s *Server) around(listener string, next http.Handler) http.Handler {
 	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.caught(w, r, listener)
+		if strings.HasPrefix(r.URL.Path, "/oauth2/") {
+			// Asked thousands of times a second by machines: an error gets its id
+			// in server/oauth, and no browser guesses at JSON that is not stored.
+			next.ServeHTTP(w, r)
+			return
+		}
 		id := s.ids.New()
 		header := w.Header()
 		header["X-Request-Id"] = []string{id}
 		header["X-Content-Type-Options"] = noSniff
 		r = r.WithContext(telemetry.WithRequestID(r.Context(), id))
-		defer s.caught(w, r, listener)
 		next.ServeHTTP(w, r)
 	}))
 	if s.o.Trace != nil {

@@ -187,7 +187,7 @@ func (s *Server) doors() error {
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
 		Failures: limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress}),
-		Address:  address, Now: o.Now, Log: o.Log,
+		Address:  address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,

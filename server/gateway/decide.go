@@ -99,7 +99,7 @@ func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.AP
 func (h *Handler) identify(r *http.Request, caller *token.Caller, who *policy.Caller, api *store.API, ws *store.Workspace) (identity, error) {
 	epoch := h.Policy.Epoch()
 	if caller.Token != nil {
-		if m := caller.Token.Memo.Load(); m != nil {
+		if m := caller.Token.Decided.Load(); m != nil {
 			if known, ok := (*m).(memo); ok && known.epoch == epoch && known.client == caller.Client && known.holder == caller.Holder && known.workspace == ws.ID {
 				return known.identity, nil
 			}
@@ -116,7 +116,7 @@ func (h *Handler) identify(r *http.Request, caller *token.Caller, who *policy.Ca
 	id.scope = caller.Token.Scope
 	id.values = id.spelled()
 	var m any = memo{id, epoch, caller.Client, caller.Holder, ws.ID}
-	caller.Token.Memo.Store(&m)
+	caller.Token.Decided.Store(&m)
 	return id, nil
 }
 

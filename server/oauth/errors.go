@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"postern/server/telemetry"
 	"postern/store"
 )
 
@@ -61,14 +62,19 @@ func AsError(err error) *Error {
 }
 
 func (h *Handler) answer(c *gin.Context, e *Error) {
+	id := telemetry.RequestID(c.Request.Context())
+	if id == "" {
+		id = h.RequestID()
+	}
+	ctx := telemetry.WithRequestID(c.Request.Context(), id)
 	switch {
 	case e.Status >= http.StatusInternalServerError:
-		h.Log.ErrorContext(c.Request.Context(), "oauth request failed", "path", c.FullPath(), "code", e.Code, "error", e.Err)
+		h.Log.ErrorContext(ctx, "oauth request failed", "path", c.FullPath(), "code", e.Code, "error", e.Err)
 	case e.Err != nil:
-		h.Log.DebugContext(c.Request.Context(), "oauth request refused", "path", c.FullPath(), "code", e.Code, "error", e.Err)
+		h.Log.DebugContext(ctx, "oauth request refused", "path", c.FullPath(), "code", e.Code, "error", e.Err)
 	}
 	header := c.Writer.Header()
-	header["Cache-Control"], header["Content-Type"] = noStore, contentJSON
+	header["Cache-Control"], header["Content-Type"], header["X-Request-Id"] = noStore, contentJSON, []string{id}
 	if e.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Basic realm="postern", charset="UTF-8"`)
 	}

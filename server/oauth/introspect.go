@@ -43,21 +43,56 @@ func (h *Handler) introspect(c *gin.Context) error {
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
-	seen, active := seenToken{}, false
+	var answer []byte // nil when inactive
 	if err == nil {
-		seen, active = h.seenBy(auth.client, caller)
+		answer = h.answerFor(auth.client, caller)
 	}
 	header := c.Writer.Header()
 	header["Content-Type"], header["Cache-Control"] = contentJSON, noStore
-	h.Metrics.Introspected(active)
-	if !active {
+	h.Metrics.Introspected(answer != nil)
+	if answer == nil {
 		_, _ = c.Writer.WriteString(`{"active":false}`)
 		return nil
 	}
-	e := usage.Event{Client: caller.Client.ID, Secret: caller.Secret, Outcome: store.OutcomeIntrospected, Address: h.Address(c.Request), Endpoint: "POST /oauth2/introspect"}
-	h.Usage.Record(e)
-	_, _ = c.Writer.Write(h.describe(make([]byte, 0, 640), caller, seen))
+	h.Usage.Record(usage.Event{
+		Client: caller.Client.ID, Secret: caller.Secret, Outcome: store.OutcomeIntrospected,
+		Address: h.Address(c.Request), Endpoint: "POST /oauth2/introspect", At: caller.At,
+	})
+	_, _ = c.Writer.Write(answer)
 	return nil
+}
+
+// introspected is an answer and what it was made of.
+type introspected struct {
+	answer  []byte
+	epoch   uint64
+	gateway store.ClientID
+	client  *store.Client
+	holder  *store.Holder
+}
+
+// answerFor is what a gateway's client is told of a token, nil if it is inactive
+// for it. Of an access token it is remembered with the token, while the token's
+// client and account and all roles, APIs and workspaces stay as they are.
+func (h *Handler) answerFor(gateway *store.Client, caller *token.Caller) []byte {
+	epoch := h.Policy.Epoch()
+	if caller.Token != nil {
+		if m := caller.Token.Introspected.Load(); m != nil {
+			if known, ok := (*m).(*introspected); ok && known.epoch == epoch && known.gateway == gateway.ID &&
+				known.client == caller.Client && known.holder == caller.Holder {
+				return known.answer
+			}
+		}
+	}
+	var answer []byte
+	if seen, active := h.seenBy(gateway, caller); active {
+		answer = h.describe(make([]byte, 0, 640), caller, seen)
+	}
+	if caller.Token != nil {
+		var m any = &introspected{answer, epoch, gateway.ID, caller.Client, caller.Holder}
+		caller.Token.Introspected.Store(&m)
+	}
+	return answer
 }
 
 // seenToken is what a gateway may know of a token.

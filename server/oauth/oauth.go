@@ -64,8 +64,10 @@ type Options struct {
 	// Address is who sent a request, seen through trusted proxies only.
 	Address func(*http.Request) netip.Addr
 
-	Now func() time.Time // nil means time.Now
-	Log *slog.Logger     // nil means no log
+	// RequestID makes the id of a request that is refused, or revokes something.
+	RequestID func() string
+	Now       func() time.Time // nil means time.Now
+	Log       *slog.Logger     // nil means no log
 }
 
 // Handler serves the endpoints. Its methods go behind Handle.
@@ -95,6 +97,9 @@ func New(o Options) *Handler {
 			from, _ := netip.ParseAddrPort(r.RemoteAddr)
 			return from.Addr().Unmap()
 		}
+	}
+	if o.RequestID == nil {
+		o.RequestID = telemetry.NewRequestIDs().New
 	}
 	if o.Now == nil {
 		o.Now = time.Now

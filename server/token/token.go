@@ -60,8 +60,8 @@ type Token struct {
 
 	gen generations
 
-	// Memo is for whoever shows the token to a gateway: what it made of it last.
-	Memo atomic.Pointer[any]
+	// Memos are for the doors: what each made of the token last.
+	Decided, Introspected atomic.Pointer[any]
 }
 
 // Caller is who sent a credential that is good now.
