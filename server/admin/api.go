@@ -60,7 +60,7 @@ func (a *Admin) EditAPI(ctx context.Context, by *Actor, idOrName string, in APII
 }
 
 func (a *Admin) editAPI(ctx context.Context, by *Actor, op Operation, idOrName string, in APIInput, revision int64) (*store.API, error) {
-	old, err := a.findAPI(ctx, by, op, idOrName)
+	old, err := a.findAPI(by, op, idOrName)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (a *Admin) introspectors(ctx context.Context, f *faults, in []string) []sto
 }
 
 // findAPI finds an API that the actor may see, and checks that it may do op.
-func (a *Admin) findAPI(ctx context.Context, by *Actor, op Operation, idOrName string) (*store.API, error) {
+func (a *Admin) findAPI(by *Actor, op Operation, idOrName string) (*store.API, error) {
 	api := a.State.API(store.APIID(idOrName))
 	if api == nil {
 		api = a.State.APIByName(idOrName)
@@ -243,7 +243,7 @@ func (a *Admin) seesAPI(by *Actor, api *store.API) bool {
 
 // API returns an API by id or name.
 func (a *Admin) API(ctx context.Context, by *Actor, idOrName string) (*store.API, error) {
-	return a.findAPI(ctx, by, opAPIGet, idOrName)
+	return a.findAPI(by, opAPIGet, idOrName)
 }
 
 // APIs returns the APIs that the actor may see, by name.
@@ -255,7 +255,7 @@ func (a *Admin) APIs(_ context.Context, by *Actor) ([]*store.API, error) {
 
 // DeleteAPI removes an API that no rule of a role names.
 func (a *Admin) DeleteAPI(ctx context.Context, by *Actor, idOrName string, revision int64) error {
-	old, err := a.findAPI(ctx, by, opAPIDelete, idOrName)
+	old, err := a.findAPI(by, opAPIDelete, idOrName)
 	if err != nil {
 		return err
 	}

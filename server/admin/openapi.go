@@ -34,7 +34,7 @@ type Import struct {
 // document, in JSON or YAML of at most 2 MB. Nothing outside the document is
 // read. A dry run changes nothing.
 func (a *Admin) ImportOpenAPI(ctx context.Context, by *Actor, idOrName string, document []byte, revision int64, dryRun bool) (*store.API, *Import, error) {
-	old, err := a.findAPI(ctx, by, opAPIImport, idOrName)
+	old, err := a.findAPI(by, opAPIImport, idOrName)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -21,6 +21,8 @@ type Operation struct {
 }
 
 // The operations.
+//
+//nolint:gochecknoglobals // constants, were there constant structs
 var (
 	opClientCreate  = Operation{Name: "client.create", Method: "POST", Path: root + "/clients", Tag: "clients", Text: "Create a client and its first secret"}
 	opClientList    = Operation{Name: "client.list", Method: "GET", Path: root + "/clients", Tag: "clients", Text: "List clients"}

@@ -34,7 +34,7 @@ func (a *Admin) CreateRole(ctx context.Context, by *Actor, in RoleInput) (*store
 		return nil, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"name", slugRule}}}
 	}
 	r := &store.Role{ID: store.NewRoleID(), Workspace: ws.ID, Ref: ws.Name + "/" + in.Name, CreatedAt: a.now()}
-	if err := a.writeRole(ctx, by, opRoleCreate, ws, r, in); err != nil {
+	if err := a.writeRole(by, opRoleCreate, ws, r, in); err != nil {
 		return nil, err
 	}
 	err := a.change(ctx, by, entry{operation: opRoleCreate.Name, workspace: ws.ID, after: r, name: r.Ref}, store.Insert(r))
@@ -42,7 +42,7 @@ func (a *Admin) CreateRole(ctx context.Context, by *Actor, in RoleInput) (*store
 }
 
 // writeRole puts the input into the role, checked.
-func (a *Admin) writeRole(ctx context.Context, by *Actor, op Operation, ws *store.Workspace, r *store.Role, in RoleInput) error {
+func (a *Admin) writeRole(by *Actor, op Operation, ws *store.Workspace, r *store.Role, in RoleInput) error {
 	var f faults
 	r.Description = in.Description
 	if len(r.Description) > maxDescription {
@@ -104,7 +104,7 @@ func unjoin(err error) []error {
 }
 
 // findRole finds a role that the actor may see, and checks that it may do op.
-func (a *Admin) findRole(ctx context.Context, by *Actor, op Operation, id string) (*store.Role, error) {
+func (a *Admin) findRole(by *Actor, op Operation, id string) (*store.Role, error) {
 	r := a.State.Role(store.RoleID(id))
 	if r == nil {
 		r = a.State.RoleByRef(id)
@@ -130,7 +130,7 @@ func (a *Admin) findRole(ctx context.Context, by *Actor, op Operation, id string
 
 // Role returns a role by id or ref.
 func (a *Admin) Role(ctx context.Context, by *Actor, id string) (*store.Role, error) {
-	return a.findRole(ctx, by, opRoleGet, id)
+	return a.findRole(by, opRoleGet, id)
 }
 
 // Roles returns the roles that the actor may see, of one workspace or of all,
@@ -158,7 +158,7 @@ func (a *Admin) Roles(_ context.Context, by *Actor, workspace string) ([]*store.
 
 // EditRole replaces what a role means. Revision is the one the actor read.
 func (a *Admin) EditRole(ctx context.Context, by *Actor, id string, in RoleInput, revision int64) (*store.Role, error) {
-	old, err := a.findRole(ctx, by, opRoleEdit, id)
+	old, err := a.findRole(by, opRoleEdit, id)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (a *Admin) EditRole(ctx context.Context, by *Actor, id string, in RoleInput
 		return nil, refuse(Conflict, "shared roles are built in")
 	}
 	r := *old
-	if err := a.writeRole(ctx, by, opRoleEdit, ws, &r, in); err != nil {
+	if err := a.writeRole(by, opRoleEdit, ws, &r, in); err != nil {
 		return nil, err
 	}
 	err = a.change(ctx, by, entry{operation: opRoleEdit.Name, workspace: r.Workspace, before: old, after: &r, name: r.Ref}, store.Update(&r))
@@ -192,7 +192,7 @@ func atRevision(named, have int64) error {
 // DeleteRole removes a role. One that is held or inherited is a conflict,
 // unless cascade takes the grants along.
 func (a *Admin) DeleteRole(ctx context.Context, by *Actor, id string, revision int64, cascade bool) error {
-	old, err := a.findRole(ctx, by, opRoleDelete, id)
+	old, err := a.findRole(by, opRoleDelete, id)
 	if err != nil {
 		return err
 	}

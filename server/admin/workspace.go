@@ -79,10 +79,10 @@ func applyWorkspace(w *store.Workspace, in WorkspaceInput) error {
 
 // Workspace returns a workspace by id or name.
 func (a *Admin) Workspace(ctx context.Context, by *Actor, idOrName string) (*store.Workspace, error) {
-	return a.findWorkspace(ctx, by, opWorkspaceGet, idOrName)
+	return a.findWorkspace(by, opWorkspaceGet, idOrName)
 }
 
-func (a *Admin) findWorkspace(ctx context.Context, by *Actor, op Operation, idOrName string) (*store.Workspace, error) {
+func (a *Admin) findWorkspace(by *Actor, op Operation, idOrName string) (*store.Workspace, error) {
 	w := a.workspace(idOrName)
 	if w == nil || !a.may(by, opWorkspaceGet, w.ID, string(w.ID)) {
 		return nil, refuse(NotFound, "there is no workspace %q that you may see", printable(idOrName))
@@ -102,7 +102,7 @@ func (a *Admin) Workspaces(_ context.Context, by *Actor) ([]*store.Workspace, er
 // EditWorkspace changes a workspace's description and settings. Switching API
 // access off kills the tokens that were minted for it, for good.
 func (a *Admin) EditWorkspace(ctx context.Context, by *Actor, idOrName string, in WorkspaceInput, revision int64) (*store.Workspace, error) {
-	old, err := a.findWorkspace(ctx, by, opWorkspaceEdit, idOrName)
+	old, err := a.findWorkspace(by, opWorkspaceEdit, idOrName)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func start(t *testing.T, edit ...func(*admin.Options)) *world {
 		e(&o)
 	}
 	w.Admin = admin.New(o)
-	if w.made, err = w.Admin.Bootstrap(t.Context(), true); err != nil {
+	if w.made, err = w.Bootstrap(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -84,7 +84,7 @@ func start(t *testing.T, edit ...func(*admin.Options)) *world {
 	go func() { ended <- w.state.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		<-ended
+		<-ended //nolint:errcheck // it ends with its context
 		if err := backend.Close(); err != nil {
 			t.Error(err)
 		}

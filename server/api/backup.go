@@ -12,7 +12,7 @@ import (
 
 func (m *mounted) backup() {
 	register(m, "backup", func(_ context.Context, by *admin.Actor, _ *struct{}) (*huma.StreamResponse, error) {
-		return &huma.StreamResponse{Body: func(ctx huma.Context) { m.stream(ctx, by) }}, nil
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { m.stream(ctx, by) }}, nil //nolint:contextcheck // ctx holds the request's
 	})
 }
 

@@ -20,7 +20,7 @@ const (
 
 // Problem is an error as it is sent (RFC 9457). It never holds a value out of
 // the request, which may be a secret in the wrong place.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	Title     string  `json:"title"`
 	Status    int     `json:"status"`
 	Detail    string  `json:"detail"`

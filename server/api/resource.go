@@ -91,8 +91,8 @@ type Imported struct {
 	API       *ResourceServer `json:"api"`
 }
 
-// APIPath names an API.
-type APIPath struct {
+// ServerPath names an API.
+type ServerPath struct {
 	API string `path:"api" maxLength:"64" doc:"Id or name."`
 }
 
@@ -120,12 +120,12 @@ func (m *mounted) apis() {
 		api, err := m.Admin.CreateAPI(ctx, by, made)
 		return m.api(api, err)
 	}, created)
-	register(m, "api.get", func(ctx context.Context, by *admin.Actor, in *APIPath) (*apiAnswer, error) {
+	register(m, "api.get", func(ctx context.Context, by *admin.Actor, in *ServerPath) (*apiAnswer, error) {
 		api, err := m.Admin.API(ctx, by, in.API)
 		return m.api(api, err)
 	})
 	register(m, "api.edit", func(ctx context.Context, by *admin.Actor, in *struct {
-		APIPath
+		ServerPath
 		Condition
 		Body ResourceServerPatch
 	},
@@ -135,7 +135,7 @@ func (m *mounted) apis() {
 	})
 	register(m, "api.import", m.importOpenAPI, func(op *huma.Operation) { op.MaxBodyBytes = maxOpenAPI })
 	register(m, "api.delete", func(ctx context.Context, by *admin.Actor, in *struct {
-		APIPath
+		ServerPath
 		Condition
 	},
 	) (*messageAnswer, error) {
@@ -145,7 +145,7 @@ func (m *mounted) apis() {
 }
 
 func (m *mounted) importOpenAPI(ctx context.Context, by *admin.Actor, in *struct {
-	APIPath
+	ServerPath
 	Condition
 	DryRun  bool   `query:"dry_run" doc:"Only say what would come of it."`
 	RawBody []byte `contentType:"application/octet-stream" doc:"An OpenAPI 3 document, in JSON or YAML, of at most 2 MB."`
