@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,13 +26,19 @@ func (a *remote) accountListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no accounts.", columns: []column{
-				{title: "NAME", least: 16}, {title: "KIND"}, {title: "STATUS"}, {title: "LICENCE", least: 9}, {title: "ID"},
-				{title: "TEAMS", least: 8, spare: true}, {title: "DISPLAY NAME", least: 12, spare: true}, {title: "CREATED", spare: true},
+				{title: "NAME", least: 16},
+				{title: "KIND"},
+				{title: "STATUS"},
+				{title: "LICENCE", least: 9},
+				{title: "ID"},
+				{title: "TEAMS", least: 8, spare: true},
+				{title: "DISPLAY NAME", least: 12, spare: true},
+				{title: "CREATED", spare: true},
 			}}
 			for _, each := range accounts {
 				t.add(each.Name, each.Kind, each.Status, each.Licence, each.ID, strings.Join(each.Teams, ", "), each.DisplayName, s.ago(each.CreatedAt))
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	filters(c, query, map[string]string{
@@ -52,12 +56,12 @@ func (a *remote) accountGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeAccount(w, account) })
+			return s.show(answer.body, func(w *page) { s.writeAccount(w, account) })
 		},
 	})
 }
 
-func (s *session) writeAccount(w io.Writer, account *api.Account) {
+func (s *session) writeAccount(w *page, account *api.Account) {
 	kind := "person"
 	if account.Kind == "service" {
 		kind = "technical user"
@@ -74,6 +78,6 @@ func (s *session) writeAccount(w io.Writer, account *api.Account) {
 	f.add("created", s.at(account.CreatedAt))
 	f.write(w)
 	for _, text := range account.Warnings {
-		fmt.Fprintln(w, "\nwarning: "+printable(text))
+		w.println("\nwarning: " + printable(text))
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -31,13 +30,18 @@ func (a *remote) apiListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no APIs that you may see.", columns: []column{
-				{title: "NAME", least: 12}, {title: "AUDIENCE", least: 24}, {title: "WORKSPACE", least: 9}, {title: "ENDPOINTS"}, {title: "TOKENS", spare: true},
-				{title: "DESCRIPTION", least: 12, spare: true}, {title: "ID", spare: true},
+				{title: "NAME", least: 12},
+				{title: "AUDIENCE", least: 24},
+				{title: "WORKSPACE", least: 9},
+				{title: "ENDPOINTS"},
+				{title: "TOKENS", spare: true},
+				{title: "DESCRIPTION", least: 12, spare: true},
+				{title: "ID", spare: true},
 			}}
 			for _, each := range apis {
 				t.add(each.Name, each.Audience, each.Workspace, strconv.Itoa(len(each.Endpoints)), tokensOf(&each), each.Description, each.ID)
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	limitFlag(c, &limit)
@@ -69,12 +73,12 @@ func (a *remote) apiGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeAPI(w, r) })
+			return s.show(answer.body, func(w *page) { s.writeAPI(w, r) })
 		},
 	})
 }
 
-func (s *session) writeAPI(w io.Writer, r *api.ResourceServer) {
+func (s *session) writeAPI(w *page, r *api.ResourceServer) {
 	var f facts
 	f.add("name", r.Name)
 	f.add("id", r.ID)
@@ -106,10 +110,10 @@ func (s *session) writeAPI(w io.Writer, r *api.ResourceServer) {
 	f.add("created", s.at(r.CreatedAt))
 	f.write(w)
 	for _, text := range r.Warnings {
-		fmt.Fprintln(w, "\nwarning: "+printable(text))
+		w.println("\nwarning: " + printable(text))
 	}
-	fmt.Fprintln(w)
-	endpointTable(r.Endpoints, r.Public).write(w, terminalWidth(w))
+	w.println()
+	endpointTable(r.Endpoints, r.Public).write(w)
 }
 
 func endpointTable(endpoints, public []api.Endpoint) *table {
@@ -140,8 +144,10 @@ func apiFlags(c *cobra.Command, p patch) {
 	p.endpoints(c, "public", "public", "endpoint that needs no token; may be repeated, \"\" is none")
 	p.shares(c, "share", "shared_with", "workspace that may use it, or WORKSPACE:TAG,TAG; may be repeated, \"\" is none")
 	for _, each := range []struct{ flag, name, what string }{
-		{"semicolon", "semicolon", "a ; in a segment"}, {"encoded-slash", "encoded_slash", "%2F in a segment"},
-		{"double-slash", "double_slash", "// in a path"}, {"non-ascii", "non_ascii", "raw bytes beyond ASCII"},
+		{"semicolon", "semicolon", "a ; in a segment"},
+		{"encoded-slash", "encoded_slash", "%2F in a segment"},
+		{"double-slash", "double_slash", "// in a path"},
+		{"non-ascii", "non_ascii", "raw bytes beyond ASCII"},
 	} {
 		p.truth(c, each.flag, each.name, "its upstream takes "+each.what+" as an ordinary part of a path")
 	}
@@ -200,8 +206,8 @@ func (a *remote) apiCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) {
-				fmt.Fprintf(w, "The API is registered.\n\n")
+			return s.show(answer.body, func(w *page) {
+				w.printf("The API is registered.\n\n")
 				s.writeAPI(w, r)
 			})
 		},
@@ -227,7 +233,7 @@ func (a *remote) apiEditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeAPI(w, r) })
+			return s.show(answer.body, func(w *page) { s.writeAPI(w, r) })
 		},
 	})
 	apiFlags(c, p)
@@ -270,13 +276,13 @@ func (a *remote) apiImportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = s.show(answer.body, func(w io.Writer) {
+			err = s.show(answer.body, func(w *page) {
 				what := "The API has %d endpoints now.\n\n"
 				if dryRun {
 					what = "The API would have %d endpoints; nothing is changed.\n\n"
 				}
-				fmt.Fprintf(w, what, len(in.Endpoints))
-				endpointTable(in.Endpoints, nil).write(w, terminalWidth(w))
+				w.printf(what, len(in.Endpoints))
+				endpointTable(in.Endpoints, nil).write(w)
 			})
 			s.warnings(in.Warnings)
 			return err

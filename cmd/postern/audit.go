@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -39,8 +38,14 @@ func (a *remote) auditListCommand() *cobra.Command {
 				return err
 			}
 			t := &table{none: "There are no entries.", columns: []column{
-				{title: "WHEN"}, {title: "WHO", least: 8}, {title: "OPERATION"}, {title: "TARGET", least: 12}, {title: "WORKSPACE", least: 7},
-				{title: "RESULT", least: 7}, {title: "FROM", spare: true}, {title: "TARGET ID", spare: true},
+				{title: "WHEN"},
+				{title: "WHO", least: 8},
+				{title: "OPERATION"},
+				{title: "TARGET", least: 12},
+				{title: "WORKSPACE", least: 7},
+				{title: "RESULT", least: 7},
+				{title: "FROM", spare: true},
+				{title: "TARGET ID", spare: true},
 			}}
 			for _, e := range entries {
 				result := "done"
@@ -52,7 +57,7 @@ func (a *remote) auditListCommand() *cobra.Command {
 				}
 				t.add(s.ago(e.At), e.Actor, e.Operation, e.TargetName, e.Workspace, result, e.Address, e.Target)
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	filters(c, query, map[string]string{
@@ -78,15 +83,15 @@ chain is whole and with 5 when it is not.`,
 			if err != nil {
 				return err
 			}
-			err = s.show(answer.body, func(w io.Writer) {
+			err = s.show(answer.body, func(w *page) {
 				entries := plural(int(r.Entries), "entry", "entries")
 				if r.Whole {
-					fmt.Fprintf(w, "The audit of %s is whole: %s.\n", workspace, entries)
+					w.printf("The audit of %s is whole: %s.\n", workspace, entries)
 					return
 				}
-				fmt.Fprintf(w, "The audit of %s is not whole: %s, %s.\n\n", workspace, entries, plural(len(r.Problems), "problem", "problems"))
+				w.printf("The audit of %s is not whole: %s, %s.\n\n", workspace, entries, plural(len(r.Problems), "problem", "problems"))
 				for _, p := range r.Problems {
-					fmt.Fprintf(w, "%s: %s\n", p.Fault, printable(p.Text))
+					w.printf("%s: %s\n", p.Fault, printable(p.Text))
 				}
 			})
 			if err == nil && !r.Whole {

@@ -31,7 +31,7 @@ makes new keys. Only an owner of the workspace system may make one.`,
 			if file == "" {
 				file = "postern-backup-" + s.now.UTC().Format("20060102-150405") + ".ndjson"
 			}
-			return told(c.ErrOrStderr(), s.backup(c.Context(), file))
+			return told(c, s.backup(c.Context(), file))
 		},
 	}
 	c.Flags().StringVarP(&file, "output", "o", "", "file to write, - is standard output; named after the time by default")
@@ -51,13 +51,14 @@ func (s *session) backup(ctx context.Context, file string) error {
 	}
 	var records int64
 	err = writePrivate(file, func(w io.Writer) error {
-		records, err = copyBackup(w, resp.Body)
+		n, err := copyBackup(w, resp.Body)
+		records = n
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("back up into %s: %w", file, err)
 	}
-	fmt.Fprintf(s.cmd.ErrOrStderr(), `%s of %s are in %s.
+	s.cmd.PrintErrf(`%s of %s are in %s.
 It holds the hashes of all secrets: keep it where you keep secrets, and the
 key-encryption key, which is not in it, somewhere else.
 `, plural(int(records), "record", "records"), s.base, file)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,8 +34,8 @@ when the call is allowed and with 5 when it is not.`,
 			if err != nil {
 				return err
 			}
-			err = s.show(answer.body, func(w io.Writer) {
-				fmt.Fprintln(w, verdict(&in, x))
+			err = s.show(answer.body, func(w *page) {
+				w.println(verdict(&in, x))
 				if explain {
 					explanation(&in, x).write(w)
 				}

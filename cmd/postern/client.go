@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,7 +47,7 @@ func (a *remote) clientListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(body, func(w io.Writer) { s.clientTable(clients).write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { s.clientTable(clients).write(w) })
 		},
 	})
 	filters(c, query, map[string]string{
@@ -135,7 +133,7 @@ func (a *remote) clientGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeClient(w, c) })
+			return s.show(answer.body, func(w *page) { s.writeClient(w, c) })
 		},
 	})
 }
@@ -144,7 +142,7 @@ func clientPath(id string, more ...string) string {
 	return "/clients/" + strings.Join(append([]string{escape(id)}, more...), "/")
 }
 
-func (s *session) writeClient(w io.Writer, c *api.Client) {
+func (s *session) writeClient(w *page, c *api.Client) {
 	var f facts
 	f.add("id", c.ID)
 	f.add("key", c.Key)
@@ -184,12 +182,12 @@ func (s *session) writeClient(w io.Writer, c *api.Client) {
 	f.add("last refused", s.at(c.LastRefusedAt))
 	f.write(w)
 	for _, text := range c.Warnings {
-		fmt.Fprintln(w, "\nwarning: "+printable(text))
+		w.println("\nwarning: " + printable(text))
 	}
 	if len(c.Secrets) == 0 {
 		return
 	}
-	fmt.Fprintln(w)
+	w.println()
 	t := &table{columns: []column{
 		{title: "SECRET"}, {title: "LABEL", least: 8}, {title: "STATUS"}, {title: "EXPIRES"}, {title: "LAST USED"}, {title: "CREATED", spare: true},
 	}}
@@ -204,7 +202,7 @@ func (s *session) writeClient(w io.Writer, c *api.Client) {
 		}
 		t.add(secret.ID, secret.Label, secret.Status, expires, used, s.ago(secret.CreatedAt))
 	}
-	t.write(w, terminalWidth(w))
+	t.write(w)
 }
 
 func (s *session) expiresAt(t api.Time) string {
@@ -270,9 +268,9 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 	if err != nil {
 		return err
 	}
-	err = s.show(answer.body, func(w io.Writer) {
-		fmt.Fprintln(w, what)
-		fmt.Fprintln(w)
+	err = s.show(answer.body, func(w *page) {
+		w.println(what)
+		w.println()
 		var f facts
 		f.add("client id", made.ClientID)
 		f.add("client secret", made.ClientSecret)
@@ -281,7 +279,7 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 			f.add("expires", s.expiresAt(made.Client.ExpiresAt))
 		}
 		f.write(w)
-		fmt.Fprintln(w)
+		w.println()
 	})
 	s.warnings(append([]string{"the secret is shown this once; save it now"}, made.Warnings...))
 	if made.Client != nil && made.Client.Status == string(store.ClientPending) {
@@ -303,7 +301,7 @@ func (a *remote) clientEditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeClient(w, c) })
+			return s.show(answer.body, func(w *page) { s.writeClient(w, c) })
 		},
 	})
 	p.text(c, "name", "name", "new name")

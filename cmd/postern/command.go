@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,23 +84,23 @@ func (a *remote) command(d command) *cobra.Command {
 			if err == nil {
 				err = d.run(c.Context(), s, args)
 			}
-			return told(c.ErrOrStderr(), err)
+			return told(c, err)
 		},
 	}
 }
 
 // told says what a server refused, a line for each thing, and what that exits
 // with. Other errors it leaves as they are.
-func told(w io.Writer, err error) error {
+func told(c *cobra.Command, err error) error {
 	r, ok := errors.AsType[*refusal](err)
 	if !ok {
 		return err
 	}
-	fmt.Fprintln(w, "postern: "+printable(r.Error()))
+	c.PrintErrln("postern: " + printable(r.Error()))
 	for _, f := range r.Errors {
-		fmt.Fprintln(w, "  "+printable(line(f)))
+		c.PrintErrln("  " + printable(line(f)))
 	}
 	return &exitError{code: r.exit()}
 }
 
-func warn(w io.Writer, text string) { fmt.Fprintln(w, "warning: "+printable(text)) }
+func warn(c *cobra.Command, text string) { c.PrintErrln("warning: " + printable(text)) }

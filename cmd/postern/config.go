@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -33,7 +31,7 @@ from flags, the environment, the file and the defaults.`,
 			return &exitError{exitUsage, err}
 		}
 		for _, w := range warnings {
-			warn(c.ErrOrStderr(), w)
+			warn(c, w)
 		}
 		if err := cfg.Print(c.OutOrStdout(), *redact); err != nil {
 			return err
@@ -55,7 +53,7 @@ func configKeysCommand() *cobra.Command {
 	var form output
 	form.flag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return form.show(c.OutOrStdout(), keysAsJSON(), func(w io.Writer) { writeKeys(w, config.Keys()) })
+		return form.show(c.OutOrStdout(), keysAsJSON(), func(w *page) { writeKeys(w, config.Keys()) })
 	}
 	return c
 }
@@ -82,18 +80,18 @@ func keysAsJSON() []byte {
 
 // writeKeys writes a block for each key: four columns of these widths would not
 // fit on a terminal.
-func writeKeys(w io.Writer, keys []config.Key) {
+func writeKeys(w *page, keys []config.Key) {
 	for i, k := range keys {
 		if i > 0 {
-			fmt.Fprintln(w)
+			w.println()
 		}
 		standard := k.Default
 		if standard == "" {
 			standard = `""`
 		}
-		fmt.Fprintf(w, "%s: %s\n", k.Name, standard)
+		w.printf("%s: %s\n", k.Name, standard)
 		for _, line := range wrap(k.Doc, 76) {
-			fmt.Fprintln(w, "    "+line)
+			w.println("    " + line)
 		}
 		names := []string{k.Env}
 		if k.FileEnv != "" {
@@ -102,7 +100,7 @@ func writeKeys(w io.Writer, keys []config.Key) {
 		if k.Flag != "" {
 			names = append(names, k.Flag)
 		}
-		fmt.Fprintf(w, "    %s\n", strings.Join(names, "  "))
+		w.printf("    %s\n", strings.Join(names, "  "))
 	}
 }
 

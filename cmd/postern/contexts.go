@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 )
 
@@ -42,15 +43,15 @@ func contextsFile() (string, error) {
 	return filepath.Join(dir, "postern", "contexts.yaml"), nil
 }
 
-// loadContexts reads the file; a missing one is empty. It warns on w when others
-// may read the secrets in it.
-func loadContexts(w io.Writer) (*contexts, error) {
+// loadContexts reads the file; a missing one is empty. It warns when others may
+// read the secrets in it.
+func loadContexts(c *cobra.Command) (*contexts, error) {
 	name, err := contextsFile()
 	if err != nil {
 		return nil, err
 	}
 	f := &contexts{Contexts: map[string]identity{}}
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(name) //nolint:gosec // it is where the environment says
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
@@ -58,7 +59,7 @@ func loadContexts(w io.Writer) (*contexts, error) {
 		return nil, fmt.Errorf("read the contexts: %w", err)
 	}
 	if info, err := os.Stat(name); err == nil && info.Mode().Perm()&0o077 != 0 {
-		warn(w, fmt.Sprintf("others can read the secrets in %s; run chmod 600 on it", name))
+		warn(c, fmt.Sprintf("others can read the secrets in %s; run chmod 600 on it", name))
 	}
 	// The parser's words may repeat the file, which holds secrets.
 	if yaml.Unmarshal(text, f) != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // secretVariable holds a client's secret, for programs.
-const secretVariable = "POSTERN_CLIENT_SECRET" //nolint:gosec // the name of a variable, not a secret
+const secretVariable = "POSTERN_CLIENT_SECRET"
 
 const mostSecret = 16 << 10
 
@@ -38,10 +38,10 @@ func readSecret(c *cobra.Command, file string) (string, error) {
 	if text := os.Getenv(secretVariable); text != "" {
 		return text, nil
 	}
-	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
-		fmt.Fprint(c.ErrOrStderr(), "Client secret: ")
-		text, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
-		fmt.Fprintln(c.ErrOrStderr())
+	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		c.PrintErr("Client secret: ")
+		text, err := term.ReadPassword(int(f.Fd()))
+		c.PrintErrln()
 		if err != nil {
 			return "", fmt.Errorf("read the secret: %w", err)
 		}
@@ -58,7 +58,7 @@ func readSecretFile(stdin io.Reader, name string) (string, error) {
 	if name == "-" {
 		return readWord(stdin)
 	}
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // whoever runs this names a file of their own
 	if err != nil {
 		// Not the name: people put the secret itself here by mistake.
 		if path, ok := errors.AsType[*os.PathError](err); ok {

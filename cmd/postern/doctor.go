@@ -64,7 +64,7 @@ func (a *remote) doctorCommand() *cobra.Command {
 				return err
 			}
 			if d.ops == "" || d.gateway == "" {
-				fmt.Fprintln(c.ErrOrStderr(), "Give --ops and --gateway to look at those listeners too.")
+				c.PrintErrln("Give --ops and --gateway to look at those listeners too.")
 			}
 			for _, f := range d.found {
 				if f.State == "fail" {
@@ -79,13 +79,13 @@ func (a *remote) doctorCommand() *cobra.Command {
 	return c
 }
 
-func (d *doctor) write(w io.Writer) {
+func (d *doctor) write(w *page) {
 	for _, f := range d.found {
 		for i, line := range wrap(f.What, 74) {
 			if i == 0 {
-				fmt.Fprintf(w, "%-4s  %s\n", f.State, printable(line))
+				w.printf("%-4s  %s\n", f.State, printable(line))
 			} else {
-				fmt.Fprintf(w, "      %s\n", printable(line))
+				w.printf("      %s\n", printable(line))
 			}
 		}
 		if f.Do == "" {
@@ -96,7 +96,7 @@ func (d *doctor) write(w io.Writer) {
 			if i == 0 {
 				mark = "-> "
 			}
-			fmt.Fprintf(w, "      %s%s\n", mark, printable(line))
+			w.printf("      %s%s\n", mark, printable(line))
 		}
 	}
 }
@@ -146,19 +146,19 @@ type metadata struct {
 
 // discovery reports whether the server answers.
 func (d *doctor) discovery(ctx context.Context) bool {
-	resp, body, err := d.get(ctx, d.s.base+"/.well-known/oauth-authorization-server")
+	at, err := d.get(ctx, d.s.base+"/.well-known/oauth-authorization-server")
 	if err != nil {
 		d.fail("start the server, or mend the URL, the network or its certificate", "%v", unreachable(d.s.base, err))
 		return false
 	}
-	if resp.StatusCode != http.StatusOK {
-		d.fail("mend the URL: it must be the issuer, as postern serve prints it", "%s answers %d to a request for its discovery document", d.s.base, resp.StatusCode)
+	if at.status != http.StatusOK {
+		d.fail("mend the URL: it must be the issuer, as postern serve prints it", "%s answers %d to a request for its discovery document", d.s.base, at.status)
 		return false
 	}
 	d.ok("%s answers", d.s.base)
-	d.clock(resp)
+	d.clock(at.header.Get("Date"))
 	var m metadata
-	if json.Unmarshal(body, &m) != nil {
+	if json.Unmarshal(at.body, &m) != nil {
 		d.fail("mend the URL: another program answers there", "the discovery document is not JSON")
 		return false
 	}
@@ -190,8 +190,8 @@ const (
 )
 
 // clock compares the clocks by the Date header, which has whole seconds.
-func (d *doctor) clock(resp *http.Response) {
-	at, err := http.ParseTime(resp.Header.Get("Date"))
+func (d *doctor) clock(date string) {
+	at, err := http.ParseTime(date)
 	if err != nil {
 		d.warn("let the proxy pass on the Date header", "the server does not say what time it is")
 		return
@@ -232,43 +232,50 @@ func (d *doctor) credential(ctx context.Context) {
 }
 
 func (d *doctor) readiness(ctx context.Context) {
-	resp, body, err := d.get(ctx, strings.TrimRight(d.ops, "/")+"/readyz?verbose")
+	at, err := d.get(ctx, strings.TrimRight(d.ops, "/")+"/readyz?verbose")
 	switch {
 	case err != nil:
 		d.fail("compare ops.listen", "%v", unreachable(d.ops, err))
-	case resp.StatusCode != http.StatusOK:
-		d.fail("look into the server's log, and whether its store answers", "the server is not ready: %s", strings.Join(strings.Fields(string(body)), " "))
+	case at.status != http.StatusOK:
+		d.fail("look into the server's log, and whether its store answers", "the server is not ready: %s", strings.Join(strings.Fields(string(at.body)), " "))
 	default:
-		d.ok("the server is ready: %s", strings.Join(strings.Fields(string(body)), " "))
+		d.ok("the server is ready: %s", strings.Join(strings.Fields(string(at.body)), " "))
 	}
 }
 
 // decisions asks for a decision without saying about what, which must be refused.
 func (d *doctor) decisions(ctx context.Context) {
-	resp, _, err := d.get(ctx, strings.TrimRight(d.gateway, "/")+"/decide/nginx/"+store.PosternAPI)
+	at, err := d.get(ctx, strings.TrimRight(d.gateway, "/")+"/decide/nginx/"+store.PosternAPI)
 	switch {
 	case err != nil:
 		d.fail("compare gateway.listen", "%v", unreachable(d.gateway, err))
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+	case at.status == http.StatusUnauthorized || at.status == http.StatusForbidden:
 		d.ok("the decision endpoint answers, and refuses what has no token")
-	case resp.StatusCode == http.StatusServiceUnavailable:
+	case at.status == http.StatusServiceUnavailable:
 		d.fail("look into the server's log, and whether its store answers", "the decision endpoint cannot decide now")
 	default:
-		d.fail("mend the URL: it must be the gateway listener", "the decision endpoint answers %d where it should refuse", resp.StatusCode)
+		d.fail("mend the URL: it must be the gateway listener", "the decision endpoint answers %d where it should refuse", at.status)
 	}
 }
 
+// seen is what a URL answered.
+type seen struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // get asks without a credential.
-func (d *doctor) get(ctx context.Context, target string) (*http.Response, []byte, error) {
+func (d *doctor) get(ctx context.Context, target string) (*seen, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	resp, err := d.s.http.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return resp, body, err
+	return &seen{resp.StatusCode, resp.Header, body}, err
 }

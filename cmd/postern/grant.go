@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -45,7 +44,7 @@ func (a *remote) grantListCommand() *cobra.Command {
 					t.add(name, g.Workspace, strings.TrimPrefix(r.Role, g.Workspace+"/"), limits(r.Resources), g.Holder.ID, s.ago(g.CreatedAt))
 				}
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	c.Flags().StringVar(&workspace, "workspace", "default", "workspace whose grants to list")
@@ -86,7 +85,7 @@ others.`,
 			if err != nil {
 				return err
 			}
-			err = s.show(answer.body, func(w io.Writer) {
+			err = s.show(answer.body, func(w *page) {
 				var f facts
 				f.add("holder", g.Holder.Name)
 				f.add("workspace", g.Workspace)

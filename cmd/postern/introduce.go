@@ -56,7 +56,7 @@ func (n *node) bootstrap(ctx context.Context, allowed bool) (*firstStart, error)
 		return nil, nil //nolint:nilnil // nothing was made, and that is no error
 	}
 	first := &firstStart{file: n.cfg.Bootstrap.File}
-	if first.file == "" && !term.IsTerminal(int(os.Stdout.Fd())) { //nolint:gosec // a file descriptor fits an int
+	if first.file == "" && !term.IsTerminal(int(os.Stdout.Fd())) {
 		if n.cfg.Store.Driver != "sqlite" {
 			return nil, errors.New("there is no terminal to show the first secrets on; say where they go with --bootstrap-file")
 		}
@@ -118,5 +118,5 @@ func (n *node) introduce(first *firstStart) {
 		n.log.Info("the first secrets are in a file; move them to a safe place and delete it", "file", first.file)
 		return
 	}
-	fmt.Print(introduction(n.describe(first.made), n.cfg.Gateway.Listen)) //nolint:forbidigo // the terminal is who it is for
+	fmt.Print(introduction(n.describe(first.made), n.cfg.Gateway.Listen))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -30,7 +29,7 @@ func (a *remote) keyListCommand() *cobra.Command {
 			for _, k := range keys.Items {
 				t.add(k.KID, k.Use, k.Algorithm, k.State, s.ago(k.ActiveAt), s.ago(k.RetireAt), s.ago(k.CreatedAt))
 			}
-			return s.show(answer.body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(answer.body, func(w *page) { t.write(w) })
 		},
 	})
 }
@@ -46,7 +45,7 @@ func (a *remote) keyRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { fmt.Fprintf(w, "Key %s is published, and is used %s.\n", k.KID, s.ago(k.ActiveAt)) })
+			return s.show(answer.body, func(w *page) { w.printf("Key %s is published, and is used %s.\n", k.KID, s.ago(k.ActiveAt)) })
 		},
 	})
 	c.Flags().StringVar(&body.Algorithm, "algorithm", "ES256", "ES256, EdDSA or RS256 to sign; XC20P to seal opaque tokens")
@@ -61,7 +60,7 @@ func (a *remote) keyRevokeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { fmt.Fprintf(w, "Key %s is revoked, and every token of it is dead.\n", k.KID) })
+			return s.show(answer.body, func(w *page) { w.printf("Key %s is revoked, and every token of it is dead.\n", k.KID) })
 		},
 	})
 }
@@ -76,7 +75,7 @@ func (a *remote) keyResealCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { fmt.Fprintf(w, "%s sealed anew.\n", plural(done.Keys, "key is", "keys are")) })
+			return s.show(answer.body, func(w *page) { w.printf("%s sealed anew.\n", plural(done.Keys, "key is", "keys are")) })
 		},
 	})
 }

@@ -44,14 +44,14 @@ $XDG_CONFIG_HOME/postern/contexts.yaml (0600).`,
 		if err != nil {
 			return err
 		}
-		return told(c.ErrOrStderr(), login(c, name, identity{base, client, secret}))
+		return told(c, login(c, name, identity{base, client, secret}))
 	}
 	return c
 }
 
 func login(c *cobra.Command, name string, as identity) error {
 	if u, err := url.Parse(as.Server); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		warn(c.ErrOrStderr(), "the secret goes over the network unencrypted; use https if you can")
+		warn(c, "the secret goes over the network unencrypted; use https if you can")
 	}
 	s := &session{
 		cmd: c, out: c.OutOrStdout(), now: time.Now(), http: newHTTPClient(),
@@ -60,13 +60,13 @@ func login(c *cobra.Command, name string, as identity) error {
 	_, _, err := s.token(c.Context(), url.Values{"resource": {store.PosternAPI}})
 	if r, ok := errors.AsType[*refusal](err); ok && r.OAuthError == "invalid_target" {
 		// The secret is right: that is looked at first.
-		warn(c.ErrOrStderr(), "this client may not administer anything here; postern token get works with it")
+		warn(c, "this client may not administer anything here; postern token get works with it")
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	file, err := loadContexts(c.ErrOrStderr())
+	file, err := loadContexts(c)
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func login(c *cobra.Command, name string, as identity) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.OutOrStdout(), "Logged in to %s as %s.\nThe context %s is in %s.\n", as.Server, as.ClientID, name, at)
-	return nil
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Logged in to %s as %s.\nThe context %s is in %s.\n", as.Server, as.ClientID, name, at)
+	return err
 }
 
 func isLoopback(host string) bool {

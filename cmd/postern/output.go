@@ -44,7 +44,7 @@ func (o *output) Set(text string) error {
 }
 
 // show writes an answer: the whole JSON of it, or what a person reads.
-func (o *output) show(w io.Writer, answer []byte, table func(io.Writer)) error {
+func (o *output) show(w io.Writer, answer []byte, table func(*page)) error {
 	switch o.String() {
 	case "json":
 		var out bytes.Buffer
@@ -64,10 +64,22 @@ func (o *output) show(w io.Writer, answer []byte, table func(io.Writer)) error {
 		e.SetIndent(2)
 		return e.Encode(&doc)
 	default:
-		table(w)
-		return nil
+		p := &page{width: terminalWidth(w)}
+		table(p)
+		_, err := io.WriteString(w, p.text.String())
+		return err
 	}
 }
+
+// page is what a person reads. It is put together first and written at once.
+type page struct {
+	text  strings.Builder
+	width int // how many columns a table may have; 0 is any number
+}
+
+func (p *page) printf(format string, args ...any) { fmt.Fprintf(&p.text, format, args...) }
+
+func (p *page) println(args ...any) { fmt.Fprintln(&p.text, args...) }
 
 // blockStyle spells a document as people write YAML. What needs quotes gets them
 // again.
@@ -87,10 +99,10 @@ func blockStyle(n *yaml.Node) {
 // nobody reads a pipe.
 func terminalWidth(w io.Writer) int {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+	width, _, err := term.GetSize(int(f.Fd()))
 	if err != nil || width <= 0 {
 		return 80
 	}

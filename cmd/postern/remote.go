@@ -70,7 +70,7 @@ func (a *remote) session(c *cobra.Command) (*session, error) {
 	if s.base != "" && (s.bearer != "" || hasOwnClient(c)) {
 		return s, nil
 	}
-	file, err := loadContexts(c.ErrOrStderr())
+	file, err := loadContexts(c)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +276,7 @@ func line(f api.Fault) string {
 }
 
 // show writes an answer in the form that was asked for.
-func (s *session) show(body []byte, table func(io.Writer)) error {
+func (s *session) show(body []byte, table func(*page)) error {
 	return s.output.show(s.out, body, table)
 }
 
@@ -322,7 +322,7 @@ func pages[T any](ctx context.Context, s *session, path string, query url.Values
 				if raw.Total != nil {
 					more = fmt.Sprintf("there are %d", *raw.Total)
 				}
-				fmt.Fprintf(s.cmd.ErrOrStderr(), "%s; --limit 0 shows all\n", more)
+				s.cmd.PrintErrf("%s; --limit 0 shows all\n", more)
 			}
 			body, err := json.Marshal(joined)
 			return items, body, err
@@ -350,7 +350,7 @@ func (s *session) at(t api.Time) string {
 // warnings go where they are read, not where they would be parsed.
 func (s *session) warnings(texts []string) {
 	for _, text := range texts {
-		warn(s.cmd.ErrOrStderr(), text)
+		warn(s.cmd, text)
 	}
 }
 
@@ -360,7 +360,7 @@ func (s *session) done(ctx context.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	return s.show(a.body, func(w io.Writer) { fmt.Fprintln(w, m.Message) })
+	return s.show(a.body, func(w *page) { w.println(m.Message) })
 }
 
 // escape makes a name one segment of a path.

@@ -61,7 +61,7 @@ func openStoreOf(c *cobra.Command) (store.Store, error) {
 		return nil, &exitError{exitUsage, err}
 	}
 	for _, w := range warnings {
-		warn(c.ErrOrStderr(), w)
+		warn(c, w)
 	}
 	if c.Flags().Changed("mongodb-uri") && !c.Flags().Changed("store") {
 		cfg.Store.Driver = "mongodb"
@@ -91,8 +91,8 @@ func restoreFile(c *cobra.Command, s store.Store, name string) error {
 		return err
 	}
 	if filled {
-		for _, client := range revived {
-			fmt.Fprintln(c.OutOrStdout(), client)
+		if _, err := io.WriteString(c.OutOrStdout(), strings.Join(revived, "")); err != nil {
+			return err
 		}
 		return fmt.Errorf("this store is not empty, and nothing was written; %s revoked here and active in the backup, named above; restore into an empty store",
 			plural(len(revived), "client is", "clients are"))
@@ -101,9 +101,9 @@ func restoreFile(c *cobra.Command, s store.Store, name string) error {
 	if err != nil {
 		return fmt.Errorf("%w; %d of %d records are written: empty the store and repeat", err, written, b.records)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s restored as of %s.\n", plural(int(b.records), "record is", "records are"), b.head.MadeAt)
-	fmt.Fprint(c.ErrOrStderr(), afterRestore)
-	return nil
+	c.PrintErr(afterRestore)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s restored as of %s.\n", plural(int(b.records), "record is", "records are"), b.head.MadeAt)
+	return err
 }
 
 const afterRestore = `Access tokens of before are dead.
@@ -125,7 +125,7 @@ type backup struct {
 }
 
 func openBackup(name string) (*backup, error) {
-	f, err := os.Open(name)
+	f, err := os.Open(name) //nolint:gosec // whoever runs this names a file of their own
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func (b *backup) revived(ctx context.Context, s store.Store) (names []string, fi
 	}
 	err = b.each(func(r store.Record) error {
 		if c, ok := r.(*store.Client); ok && revoked[c.Key()] && c.Status == store.ClientActive {
-			names = append(names, strings.TrimSpace(string(c.ID)+"  "+printable(c.Name)))
+			names = append(names, string(c.ID)+"  "+printable(c.Name)+"\n")
 		}
 		return nil
 	})

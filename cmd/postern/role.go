@@ -43,7 +43,7 @@ func (a *remote) roleListCommand() *cobra.Command {
 			for _, r := range roles {
 				t.add(r.Ref, strconv.Itoa(len(r.Rules)), shortRefs(r.Workspace, r.Parents), r.Description, r.ID, s.ago(r.CreatedAt))
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	filters(c, query, map[string]string{"workspace": "only those of this workspace, and the shared ones", "search": "part of the name or description"})
@@ -60,14 +60,14 @@ func (a *remote) roleGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeRole(w, r) })
+			return s.show(answer.body, func(w *page) { s.writeRole(w, r) })
 		},
 	})
 	ref.flag(c)
 	return c
 }
 
-func (s *session) writeRole(w io.Writer, r *api.Role) {
+func (s *session) writeRole(w *page, r *api.Role) {
 	var f facts
 	f.add("role", r.Ref)
 	f.add("id", r.ID)
@@ -78,7 +78,7 @@ func (s *session) writeRole(w io.Writer, r *api.Role) {
 	f.more("inherits", r.Parents)
 	f.add("created", s.at(r.CreatedAt))
 	f.write(w)
-	fmt.Fprintln(w)
+	w.println()
 	t := &table{none: "It has no rules.", columns: []column{
 		{title: "#"}, {title: "RULE"}, {title: "API"}, {title: "METHODS", least: 7}, {title: "PATH", least: 20}, {title: "SCOPE", least: 8}, {title: "OPERATION", least: 9, spare: true},
 	}}
@@ -89,7 +89,7 @@ func (s *session) writeRole(w io.Writer, r *api.Role) {
 		}
 		t.add(strconv.Itoa(rule.Number), effect, rule.API, rule.Methods, rule.Path, rule.Scope, rule.Operation)
 	}
-	t.write(w, terminalWidth(w))
+	t.write(w)
 }
 
 // ruleFlags are rules as they are typed: in flags, or in a file.
@@ -187,7 +187,7 @@ func readFile(stdin io.Reader, name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(io.LimitReader(stdin, mostFile))
 	}
-	return os.ReadFile(name)
+	return os.ReadFile(name) //nolint:gosec // whoever runs this names a file of their own
 }
 
 func (a *remote) roleCreateCommand() *cobra.Command {
@@ -225,8 +225,8 @@ func (a *remote) roleCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) {
-				fmt.Fprintf(w, "The role is created.\n\n")
+			return s.show(answer.body, func(w *page) {
+				w.printf("The role is created.\n\n")
 				s.writeRole(w, r)
 			})
 		},
@@ -285,7 +285,7 @@ number; a file replaces what it names.`,
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeRole(w, r) })
+			return s.show(answer.body, func(w *page) { s.writeRole(w, r) })
 		},
 	})
 	ref.flag(c)

@@ -33,7 +33,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("no_proxy", "127.0.0.1")
 			n := &served{}
 			e.Values[servedKey{}] = n
-			e.Defer(func() { n.end(syscall.SIGKILL) })
+			e.Defer(func() { _ = n.end(syscall.SIGKILL) }) // it is killed
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

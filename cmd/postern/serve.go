@@ -108,7 +108,7 @@ func openNode(c *cobra.Command) (*node, error) {
 		return nil, &exitError{exitUsage, err}
 	}
 	format := cfg.Log.Format
-	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) { //nolint:gosec // a file descriptor fits an int
+	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) {
 		format = "text"
 	} else if format == "" {
 		format = "json"
@@ -118,7 +118,7 @@ func openNode(c *cobra.Command) (*node, error) {
 		return nil, err
 	}
 	for _, w := range warnings {
-		log.Warn(w)
+		log.Warn("a part of the configuration means nothing", "warning", w)
 	}
 	n := &node{cfg: cfg, log: log}
 	if n.backend, err = openStore(c.Context(), cfg, log); err != nil {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -36,12 +34,11 @@ const gap = 2
 // a spare one is.
 const roomy = 28
 
-// write fits the table into width columns: spare columns go first, from the
-// right; then the widest of those that may become narrower are cut. A width of 0
-// is any.
-func (t *table) write(w io.Writer, width int) {
+// write fits the table into the page: spare columns go first, from the
+// right; then the widest of those that may become narrower are cut.
+func (t *table) write(w *page) {
 	if len(t.rows) == 0 {
-		fmt.Fprintln(w, t.none)
+		w.println(t.none)
 		return
 	}
 	widths := make([]int, len(t.columns))
@@ -51,9 +48,9 @@ func (t *table) write(w io.Writer, width int) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	shown := t.shown(widths, width)
-	over := t.total(widths, shown) - width
-	for width > 0 && over > 0 {
+	shown := t.shown(widths, w.width)
+	over := t.total(widths, shown) - w.width
+	for w.width > 0 && over > 0 {
 		widest := -1
 		for _, i := range shown {
 			if t.columns[i].least > 0 && widths[i] > t.columns[i].least && (widest < 0 || widths[i] > widths[widest]) {
@@ -78,7 +75,7 @@ func (t *table) write(w io.Writer, width int) {
 			}
 			line.WriteString(pad(cut(row[i], widths[i]), widths[i]))
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		w.println(strings.TrimRight(line.String(), " "))
 	}
 }
 
@@ -140,12 +137,12 @@ func (f *facts) more(name string, values []string) {
 	}
 }
 
-func (f *facts) write(w io.Writer) {
+func (f *facts) write(w *page) {
 	width := 0
 	for _, l := range f.lines {
 		width = max(width, len(l[0]))
 	}
 	for _, l := range f.lines {
-		fmt.Fprintf(w, "%s  %s\n", pad(l[0], width), l[1])
+		w.printf("%s  %s\n", pad(l[0], width), l[1])
 	}
 }

@@ -41,14 +41,14 @@ cli000000000000000000000002  Nightly import of everything there …  clerk, audi
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var out strings.Builder
-			someClients().write(&out, tt.width)
-			for line := range strings.SplitSeq(out.String(), "\n") {
+			out := &page{width: tt.width}
+			someClients().write(out)
+			for line := range strings.SplitSeq(out.text.String(), "\n") {
 				if n := utf8.RuneCountInString(line); tt.width > 0 && n > tt.width {
 					t.Errorf("%d columns: %s", n, line)
 				}
 			}
-			if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), out.String()); diff != "" {
+			if diff := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), out.text.String()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -56,19 +56,19 @@ cli000000000000000000000002  Nightly import of everything there …  clerk, audi
 }
 
 func TestTableWithoutRowsSaysSo(t *testing.T) {
-	var out strings.Builder
-	(&table{none: "There are none.", columns: []column{{title: "ID"}}}).write(&out, 80)
-	if out.String() != "There are none.\n" {
-		t.Errorf("got %q", out.String())
+	out := &page{width: 80}
+	(&table{none: "There are none.", columns: []column{{title: "ID"}}}).write(out)
+	if got := out.text.String(); got != "There are none.\n" {
+		t.Errorf("got %q", got)
 	}
 }
 
 func TestNamesOfOthersMoveNoCursor(t *testing.T) {
-	var out strings.Builder
+	out := &page{width: 80}
 	tab := &table{columns: []column{{title: "NAME"}}}
 	tab.add("a\x1b[2Jb\r\nc\u202ed")
-	tab.write(&out, 80)
-	if got, want := out.String(), "NAME\na\uFFFD[2Jb\uFFFD\uFFFDc\uFFFDd\n"; got != want {
+	tab.write(out)
+	if got, want := out.text.String(), "NAME\na\uFFFD[2Jb\uFFFD\uFFFDc\uFFFDd\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/url"
 	"slices"
@@ -67,7 +66,7 @@ func (a *remote) tokenGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(body, func(w io.Writer) { fmt.Fprintln(w, t.AccessToken) })
+			return s.show(body, func(w *page) { w.println(t.AccessToken) })
 		},
 	})
 	as.flags(c, "- is standard input")
@@ -105,7 +104,7 @@ good, which it tells only clients that are introspectors of the token's API.`,
 			}
 			seen.Introspection, err = s.post(c.Context(), "/oauth2/introspect", url.Values{"token": {text}})
 			if err != nil {
-				return told(c.ErrOrStderr(), err)
+				return told(c, err)
 			}
 		}
 		body, err := json.Marshal(&seen)
@@ -171,7 +170,7 @@ func (i *inspected) active() bool {
 	return answer.Active
 }
 
-func (i *inspected) write(w io.Writer) {
+func (i *inspected) write(w *page) {
 	var f facts
 	f.add("token", i.kind)
 	if i.kind == "opaque" && i.Introspection == nil {
@@ -183,7 +182,7 @@ func (i *inspected) write(w io.Writer) {
 	if i.Introspection == nil {
 		return
 	}
-	fmt.Fprintf(w, "\nThe server says:\n")
+	w.printf("\nThe server says:\n")
 	var said facts
 	i.claims(&said, i.Introspection)
 	said.write(w)
@@ -245,7 +244,7 @@ token that is not its own, or has ended, is answered in the same way (RFC 7009).
 			if _, err := s.post(ctx, "/oauth2/revoke", url.Values{"token": {text}}); err != nil {
 				return err
 			}
-			return s.show([]byte(`{"message":"The token is revoked."}`), func(w io.Writer) { fmt.Fprintln(w, "The token is revoked.") })
+			return s.show([]byte(`{"message":"The token is revoked."}`), func(w *page) { w.println("The token is revoked.") })
 		},
 	})
 	as.flags(c, "standard input holds the token")

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -39,7 +37,7 @@ func (a *remote) usageCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeUsage(w, u, client != "") })
+			return s.show(answer.body, func(w *page) { s.writeUsage(w, u, client != "") })
 		},
 	})
 	f := c.Flags()
@@ -56,7 +54,7 @@ type tally struct {
 	from                                  string
 }
 
-func (s *session) writeUsage(w io.Writer, u *api.Usage, one bool) {
+func (s *session) writeUsage(w *page, u *api.Usage, one bool) {
 	clients := map[string]*tally{}
 	of := func(id string) *tally {
 		if clients[id] == nil {
@@ -101,18 +99,18 @@ func (s *session) writeUsage(w io.Writer, u *api.Usage, one bool) {
 		}
 		t.add(id, n(c.issued), n(c.introspected), n(c.allowed), n(c.denied), used, c.from)
 	}
-	t.write(w, terminalWidth(w))
+	t.write(w)
 	if !one {
 		return
 	}
 	if len(rules) > 0 {
-		fmt.Fprintln(w)
+		w.println()
 		byRule := &table{columns: []column{{title: "RULE", least: 24}, {title: "OUTCOME"}, {title: "CALLS"}}}
 		keys := slices.SortedFunc(maps.Keys(rules), func(x, y [2]string) int { return cmp.Or(cmp.Compare(rules[y], rules[x]), slices.Compare(x[:], y[:])) })
 		for _, k := range keys {
 			byRule.add(k[0], k[1], n(rules[k]))
 		}
-		byRule.write(w, terminalWidth(w))
+		byRule.write(w)
 	}
 	for _, l := range u.LastUses {
 		var f facts
@@ -121,7 +119,7 @@ func (s *session) writeUsage(w io.Writer, u *api.Usage, one bool) {
 		if l.RefusalAt != 0 {
 			f.more("last refused", s.lastUse(l.RefusalAt, l.RefusalAddress, l.RefusalEndpoint))
 		}
-		fmt.Fprintln(w)
+		w.println()
 		f.write(w)
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -27,8 +25,8 @@ func versionCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return form.show(c.OutOrStdout(), text, func(w io.Writer) {
-			fmt.Fprintf(w, "postern %s (%s, %s)\n", version, runtime.Version(), platform)
+		return form.show(c.OutOrStdout(), text, func(w *page) {
+			w.printf("postern %s (%s, %s)\n", version, runtime.Version(), platform)
 		})
 	}
 	return c

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -32,7 +31,7 @@ func (a *remote) workspaceListCommand() *cobra.Command {
 			for _, w := range all {
 				t.add(w.Name, w.Description, s.ago(w.CreatedAt), w.ID)
 			}
-			return s.show(body, func(w io.Writer) { t.write(w, terminalWidth(w)) })
+			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
 	limitFlag(c, &limit)
@@ -49,12 +48,12 @@ func (a *remote) workspaceGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeWorkspace(w, ws) })
+			return s.show(answer.body, func(w *page) { s.writeWorkspace(w, ws) })
 		},
 	})
 }
 
-func (s *session) writeWorkspace(w io.Writer, ws *api.Workspace) {
+func (s *session) writeWorkspace(w *page, ws *api.Workspace) {
 	var f facts
 	f.add("name", ws.Name)
 	f.add("id", ws.ID)
@@ -76,7 +75,7 @@ func (s *session) writeWorkspace(w io.Writer, ws *api.Workspace) {
 	f.add("created", s.at(ws.CreatedAt))
 	f.write(w)
 	for _, text := range ws.Warnings {
-		fmt.Fprintln(w, "\nwarning: "+printable(text))
+		w.println("\nwarning: " + printable(text))
 	}
 }
 
@@ -111,8 +110,8 @@ func (a *remote) workspaceCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) {
-				fmt.Fprintf(w, "The workspace is created.\n\n")
+			return s.show(answer.body, func(w *page) {
+				w.printf("The workspace is created.\n\n")
 				s.writeWorkspace(w, ws)
 			})
 		},
@@ -137,7 +136,7 @@ func (a *remote) workspaceEditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(answer.body, func(w io.Writer) { s.writeWorkspace(w, ws) })
+			return s.show(answer.body, func(w *page) { s.writeWorkspace(w, ws) })
 		},
 	})
 	workspaceFlags(c, p)
