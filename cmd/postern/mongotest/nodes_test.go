@@ -101,19 +101,15 @@ func TestTwoNodesAgreeWithinASecond(t *testing.T) {
 
 // Of several first starts at once one fills the store.
 func TestW16OneFirstStartWins(t *testing.T) {
-	nodes, b, env := onMongo(t, 1)
+	_, b, env := onMongo(t, 1)
 	file := filepath.Join(t.TempDir(), "second.json")
 	again := serve(t, env, "--bootstrap-file", file)
 	if _, status := again.token(t, b.Admin.ClientID, b.Admin.ClientSecret); status != 200 {
 		t.Errorf("the second process does not know the first one's administrator: %d", status)
 	}
-	if _, err := filepath.Glob(file); err != nil {
-		t.Error(err)
-	}
 	if matches, _ := filepath.Glob(file + "*"); len(matches) != 0 {
 		t.Errorf("the second start wrote %v", matches)
 	}
-	_ = nodes
 }
 
 // killed kills a process under 16 writers, starts it again, and looks for every

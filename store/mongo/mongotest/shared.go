@@ -17,14 +17,9 @@ import (
 const EnvURI = "POSTERN_TEST_MONGODB_URI"
 
 // ownSet is the set of this test process when nobody gave it one. It ends with
-// the process.
-var ownSet = sync.OnceValues(func() (string, error) {
-	s, err := Start(context.Background(), Options{})
-	if err != nil {
-		return "", err
-	}
-	return s.URI, nil
-})
+// the process, and is kept here until then: once nobody holds it, the lock on its
+// data folder is released, and the next start of any process sweeps the folder.
+var ownSet = sync.OnceValues(func() (*Set, error) { return Start(context.Background(), Options{}) })
 
 // URI returns the connection string of a replica set that the test shares with
 // others: the one that $POSTERN_TEST_MONGODB_URI names, else one of a single
@@ -34,11 +29,11 @@ func URI(t testing.TB) string {
 	if uri := os.Getenv(EnvURI); uri != "" {
 		return uri
 	}
-	uri, err := ownSet()
+	set, err := ownSet()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uri
+	return set.URI
 }
 
 // Database returns the URI of a shared replica set and the name of a database
@@ -53,7 +48,9 @@ func Database(t testing.TB) (uri, name string) {
 			return admin.Client().Database(name).Drop(ctx)
 		})
 		if err != nil {
-			t.Errorf("drop database %s: %v", name, err)
+			// A process that a test killed may have left a transaction open, which
+			// holds up the drop for a minute. The set's data is thrown away anyway.
+			t.Logf("database %s is not dropped: %v", name, err)
 		}
 	})
 	return uri, name
