@@ -37,14 +37,14 @@ func post(path, authorization, form string) []byte {
 // process: the second one does not see what else runs on the machine.
 type rate struct{ clock, processor float64 }
 
-// load sends shots over 32 connections for a time.
-func load(tb testing.TB, s shot, d time.Duration) rate {
+// load sends shots over 32 connections for a slice of time.
+func load(tb testing.TB, s shot) rate {
 	tb.Helper()
 	var answered atomic.Int64
 	var failed atomic.Pointer[string]
 	var all sync.WaitGroup
 	began, used := time.Now(), processorTime()
-	until := began.Add(d)
+	until := began.Add(slice)
 	for worker := range connections {
 		all.Go(func() {
 			n, err := s.fire(worker, until)
@@ -71,7 +71,7 @@ func processorTime() time.Duration {
 
 // fire keeps one connection busy.
 func (s shot) fire(worker int, until time.Time) (n int64, err error) {
-	c, err := net.Dial("tcp", s.addr) //nolint:noctx // bounded by until
+	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ func (s shot) fire(worker int, until time.Time) (n int64, err error) {
 
 // once sends each request one time over one connection.
 func (s shot) once() (n int64, err error) {
-	c, err := net.Dial("tcp", s.addr) //nolint:noctx // bounded by the requests
+	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		return 0, err
 	}
@@ -159,7 +159,7 @@ func ratio(b *testing.B, name string, ours shot, bare http.Handler) {
 
 func interleave(b *testing.B, name string, ours shot, bare http.Handler) {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -169,11 +169,11 @@ func interleave(b *testing.B, name string, ours shot, bare http.Handler) {
 	defer srv.Close()
 	other := ours
 	other.addr = l.Addr().String()
-	load(b, ours, slice) // warm up
-	load(b, other, slice)
+	load(b, ours) // warm up
+	load(b, other)
 	var clock, processor, us, them []float64
 	for range rounds {
-		x, y := load(b, ours, slice), load(b, other, slice)
+		x, y := load(b, ours), load(b, other)
 		clock, processor = append(clock, x.clock/y.clock), append(processor, x.processor/y.processor)
 		us, them = append(us, x.clock), append(them, y.clock)
 	}

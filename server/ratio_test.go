@@ -97,14 +97,12 @@ func (n *node) fill(b *testing.B, roles, accounts int) {
 	var ids [][]store.RoleID
 	for i := range roles {
 		if i%rolesPerWorkspace == 0 {
-			w := &store.Workspace{ID: store.NewWorkspaceID(), Generation: 1, Name: fmt.Sprintf("w%d", len(spaces)), APIAccess: true, CreatedAt: 1}
-			if len(spaces) == 0 {
-				w = nil // the first roles are in the workspace of the example
-				spaces, ids = append(spaces, home), append(ids, nil)
-			} else {
-				spaces, ids = append(spaces, w.ID), append(ids, nil)
-				add(w)
+			ws := home // of the first roles: where the example is
+			if len(spaces) > 0 {
+				ws = store.NewWorkspaceID()
+				add(&store.Workspace{ID: ws, Generation: 1, Name: fmt.Sprintf("w%d", len(spaces)), APIAccess: true, CreatedAt: 1})
 			}
+			spaces, ids = append(spaces, ws), append(ids, nil)
 		}
 		at := len(spaces) - 1
 		name := "w" + strconv.Itoa(at)

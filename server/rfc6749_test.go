@@ -364,7 +364,9 @@ func TestT28ResourceRepeatedAndNamed(t *testing.T) {
 	n := start(t)
 	for _, fields := range [][]string{
 		{"resource=" + url.QueryEscape(n.API.Audience), "resource=" + url.QueryEscape(n.API.Audience)},
-		{"resource=example"}, {"audience=example"}, {"resource=example", "resource=" + url.QueryEscape(n.API.Audience)},
+		{"resource=example"},
+		{"audience=example"},
+		{"resource=example", "resource=" + url.QueryEscape(n.API.Audience)},
 	} {
 		if got := claims(t, n.issue(t, by(n.Example), fields...))["aud"]; got != n.API.Audience {
 			t.Errorf("%v: aud = %v; want %s once", fields, got, n.API.Audience)

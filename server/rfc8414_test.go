@@ -93,7 +93,11 @@ func (n *node) publicKeys(t *testing.T) map[string]crypto.PublicKey {
 		kid, _ := k["kid"].(string)
 		switch k["kty"] {
 		case "EC":
-			out[kid] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(number("x")), Y: new(big.Int).SetBytes(number("y"))}
+			point, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, number("x")...), number("y")...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[kid] = point
 		case "OKP":
 			out[kid] = ed25519.PublicKey(number("x"))
 		case "RSA":

@@ -16,7 +16,7 @@ var (
 )
 
 // Exists says what was taken. It matches ErrExists.
-type Exists struct {
+type Exists struct { //nolint:errname // it is the detail of ErrExists, and reads as such
 	Kind  Kind
 	Field string // as in the record's JSON; "_id" for its key
 }
@@ -28,7 +28,7 @@ func (e *Exists) Is(target error) bool { return target == ErrExists }
 
 // Unavailable is an outage. It matches ErrUnavailable, and wraps its cause,
 // which is for the operator's log.
-type Unavailable struct {
+type Unavailable struct { //nolint:errname // likewise of ErrUnavailable
 	// Unknown: a write was sent, and may or may not have been done.
 	Unknown bool
 	// Saved: the write is done, but this node has not seen it come back yet.

@@ -5,20 +5,30 @@ import (
 	"strings"
 )
 
-// The ids of the records. Each is a prefix of three letters and 24 random
-// characters of [a-z0-9] (124 bits), and is never used again. Ids of imported
-// clients are kept as they were.
+// The ids of most records are a prefix of three letters and 24 random characters
+// of [a-z0-9] (124 bits), and never used again.
+
 type (
-	ClientID    string
-	SecretID    string
-	AccountID   string
-	TeamID      string
+	// ClientID is the id of a client; an imported one keeps the id it had.
+	ClientID string
+	// SecretID is the id of one secret of a client.
+	SecretID string
+	// AccountID is the id of an account.
+	AccountID string
+	// TeamID is the id of a team.
+	TeamID string
+	// WorkspaceID is the id of a workspace.
 	WorkspaceID string
-	APIID       string
-	RoleID      string
-	GrantID     string
-	KeyID       string
-	AuditID     string
+	// APIID is the id of an API.
+	APIID string
+	// RoleID is the id of a role.
+	RoleID string
+	// GrantID is the id of the grants of one holder in one workspace (NewGrantID).
+	GrantID string
+	// KeyID is the id of a key.
+	KeyID string
+	// AuditID is the id of an audit entry.
+	AuditID string
 )
 
 // HolderID is the id of an account or of a team: who can hold a grant.

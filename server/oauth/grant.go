@@ -32,6 +32,7 @@ func newGrantEngine(m *token.Minter) *grantEngine {
 // issue mints what was ordered and returns the access token.
 func (e *grantEngine) issue(r *http.Request, grantType string, o *order) (string, error) {
 	ctx := &orderContext{r.Context(), o}
+	//nolint:contextcheck // it is the request's, with the order
 	info, err := e.server.GetAccessToken(ctx, oauth2.GrantType(grantType), &oauth2.TokenGenerateRequest{
 		ClientID: string(o.claims.ClientID), UserID: string(o.claims.Subject), Scope: o.claims.Scope, AccessTokenExp: o.ttl, Request: r,
 	})
@@ -47,9 +48,9 @@ func (e *grantEngine) issue(r *http.Request, grantType string, o *order) (string
 }
 
 // orderContext carries the order through the library to where it is minted.
-type orderContext struct { //nolint:containedctx // it is a context
-	context.Context
-	order *order
+type orderContext struct {
+	context.Context //nolint:containedctx // it is a context
+	order           *order
 }
 
 type orderKey struct{}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,7 +49,6 @@ type process struct {
 	exited chan struct{}
 	url    string
 	decide string
-	first  bootstrap
 }
 
 // bootstrap is what the first start wrote.
@@ -152,9 +152,7 @@ func call(t testing.TB, method, target, user, password string, header http.Heade
 		t.Error(err)
 		return 0, nil
 	}
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	if user != "" {
 		r.SetBasicAuth(user, password)
 	}
