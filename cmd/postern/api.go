@@ -258,7 +258,7 @@ func (a *remote) apiImportCommand() *cobra.Command {
 	c := a.command(command{
 		use: "import API FILE", short: "Replace an API's endpoints by those of an OpenAPI document", args: cobra.ExactArgs(2),
 		run: func(ctx context.Context, s *session, args []string) error {
-			document, err := readFile(s.cmd.InOrStdin(), args[1])
+			document, err := readFile(ctx, s.cmd, args[1])
 			if err != nil {
 				return err
 			}

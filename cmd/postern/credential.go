@@ -27,9 +27,9 @@ func hasSecretVariable() bool { return os.Getenv(secretVariable) != "" }
 
 // readSecret returns a client's secret: out of a file, the environment, or
 // standard input. An argument would show it to every user of the machine.
-func readSecret(c *cobra.Command, file string) (string, error) {
+func readSecret(ctx context.Context, c *cobra.Command, file string) (string, error) {
 	if file != "" {
-		text, err := readSecretFile(c.InOrStdin(), file)
+		text, err := readSecretFile(ctx, c, file)
 		if err != nil {
 			return "", fmt.Errorf("--secret-file: %w", err)
 		}
@@ -39,24 +39,55 @@ func readSecret(c *cobra.Command, file string) (string, error) {
 		return text, nil
 	}
 	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		c.PrintErr("Client secret: ")
-		text, err := term.ReadPassword(int(f.Fd()))
-		c.PrintErrln()
-		if err != nil {
-			return "", fmt.Errorf("read the secret: %w", err)
-		}
-		return oneWord(string(text))
+		return askSecret(ctx, c, int(f.Fd()))
 	}
-	text, err := readWord(c.InOrStdin())
+	text, err := readWord(ctx, c.InOrStdin())
 	if err != nil {
 		return "", usageError("the secret is expected on standard input, in --secret-file or in %s: %w", secretVariable, err)
 	}
 	return text, nil
 }
 
-func readSecretFile(stdin io.Reader, name string) (string, error) {
+// askSecret asks the person at a terminal, without showing what is typed.
+func askSecret(ctx context.Context, c *cobra.Command, terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	c.PrintErr("Client secret: ")
+	text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(terminal) })
+	c.PrintErrln()
+	if err != nil {
+		_ = term.Restore(terminal, before) // the echo, if it was interrupted
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	return oneWord(string(text))
+}
+
+// interruptible reads what may never come, such as standard input, until ctx is
+// done: Ctrl-C must end that too.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	got := make(chan result, 1)
+	go func() {
+		value, err := read()
+		got <- result{value, err}
+	}()
+	select {
+	case r := <-got:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+func readSecretFile(ctx context.Context, c *cobra.Command, name string) (string, error) {
 	if name == "-" {
-		return readWord(stdin)
+		return readWord(ctx, c.InOrStdin())
 	}
 	f, err := os.Open(name) //nolint:gosec // whoever runs this names a file of their own
 	if err != nil {
@@ -67,11 +98,23 @@ func readSecretFile(stdin io.Reader, name string) (string, error) {
 		return "", fmt.Errorf("read the file it names: %w", err)
 	}
 	defer f.Close()
-	return readWord(f)
+	return readWord(ctx, f)
 }
 
-func readWord(r io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(r, mostSecret))
+// readToken reads the token on standard input.
+func readToken(ctx context.Context, c *cobra.Command) (string, error) {
+	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		c.PrintErrln("Paste the token, then press Enter and Ctrl-D.")
+	}
+	text, err := readWord(ctx, c.InOrStdin())
+	if err != nil {
+		return "", usageError("the token is expected on standard input: %w", err)
+	}
+	return text, nil
+}
+
+func readWord(ctx context.Context, r io.Reader) (string, error) {
+	text, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, mostSecret)) })
 	if err != nil {
 		return "", err
 	}

@@ -40,7 +40,7 @@ $XDG_CONFIG_HOME/postern/contexts.yaml (0600).`,
 		if name == "" {
 			return usageError("--context is empty")
 		}
-		secret, err := readSecret(c, secretFile)
+		secret, err := readSecret(c.Context(), c, secretFile)
 		if err != nil {
 			return err
 		}

@@ -81,14 +81,16 @@ func (p *page) printf(format string, args ...any) { fmt.Fprintf(&p.text, format,
 
 func (p *page) println(args ...any) { fmt.Fprintln(&p.text, args...) }
 
-// blockStyle spells a document as people write YAML. What needs quotes gets them
-// again.
+// blockStyle spells a document as people write YAML. A text keeps its quotes
+// where some reader would take it for something else without, such as yes.
 func blockStyle(n *yaml.Node) {
 	if n.Kind != yaml.ScalarNode && len(n.Content) > 0 {
 		n.Style = 0
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		n.Style = 0
+		if plain, err := yaml.Marshal(n.Value); err == nil && string(plain) == n.Value+"\n" {
+			n.Style = 0
+		}
 	}
 	for _, inner := range n.Content {
 		blockStyle(inner)

@@ -55,7 +55,7 @@ type session struct {
 func (a *remote) session(c *cobra.Command) (*session, error) {
 	s := &session{cmd: c, out: c.OutOrStdout(), output: &a.output, now: time.Now(), http: newHTTPClient()}
 	if a.tokenFile != "" {
-		text, err := readSecretFile(c.InOrStdin(), a.tokenFile)
+		text, err := readSecretFile(c.Context(), c, a.tokenFile)
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}

@@ -94,8 +94,11 @@ func restoreFile(c *cobra.Command, s store.Store, name string) error {
 		if _, err := io.WriteString(c.OutOrStdout(), strings.Join(revived, "")); err != nil {
 			return err
 		}
-		return fmt.Errorf("this store is not empty, and nothing was written; %s revoked here and active in the backup, named above; restore into an empty store",
-			plural(len(revived), "client is", "clients are"))
+		named := "no client is revoked here and active in the backup"
+		if len(revived) > 0 {
+			named = plural(len(revived), "client is", "clients are") + " revoked here and active in the backup, named above"
+		}
+		return fmt.Errorf("this store is not empty, and nothing was written; %s; restore into an empty store", named)
 	}
 	written, err := b.restore(c.Context(), s)
 	if err != nil {

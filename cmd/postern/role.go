@@ -159,9 +159,9 @@ type roleFile struct {
 	Revision  any `json:"revision"`
 }
 
-func readRoleFile(stdin io.Reader, name string) (roleFile, error) {
+func readRoleFile(ctx context.Context, c *cobra.Command, name string) (roleFile, error) {
 	var out roleFile
-	text, err := readFile(stdin, name)
+	text, err := readFile(ctx, c, name)
 	if err != nil {
 		return out, err
 	}
@@ -183,9 +183,9 @@ func readRoleFile(stdin io.Reader, name string) (roleFile, error) {
 
 const mostFile = 4 << 20
 
-func readFile(stdin io.Reader, name string) ([]byte, error) {
+func readFile(ctx context.Context, c *cobra.Command, name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(stdin, mostFile))
+		return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(c.InOrStdin(), mostFile)) })
 	}
 	return os.ReadFile(name) //nolint:gosec // whoever runs this names a file of their own
 }
@@ -206,7 +206,7 @@ func (a *remote) roleCreateCommand() *cobra.Command {
 				return err
 			}
 			if rules.file != "" {
-				file, err := readRoleFile(s.cmd.InOrStdin(), rules.file)
+				file, err := readRoleFile(ctx, s.cmd, rules.file)
 				if err != nil {
 					return err
 				}
@@ -259,7 +259,7 @@ number; a file replaces what it names.`,
 			}
 			next := r.Rules
 			if rules.file != "" {
-				file, err := readRoleFile(s.cmd.InOrStdin(), rules.file)
+				file, err := readRoleFile(ctx, s.cmd, rules.file)
 				if err != nil {
 					return err
 				}

@@ -32,12 +32,12 @@ func (o *ownClient) flags(c *cobra.Command, stdin string) {
 
 // use makes the session act as the client of the flags, if they name one.
 // stdinTaken says that standard input holds something else.
-func (o *ownClient) use(s *session, stdinTaken bool) error {
+func (o *ownClient) use(ctx context.Context, s *session, stdinTaken bool) error {
 	if o.id != "" {
 		if stdinTaken && (o.secretFile == "-" || o.secretFile == "" && !hasSecretVariable()) {
 			return usageError("standard input holds the token; give the secret in --secret-file or %s", secretVariable)
 		}
-		text, err := readSecret(s.cmd, o.secretFile)
+		text, err := readSecret(ctx, s.cmd, o.secretFile)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (a *remote) tokenGetCommand() *cobra.Command {
 		use: "get", short: "Get an access token by client credentials, and print it",
 		example: `  TOKEN=$(postern token get --resource example --scope orders:read)`,
 		run: func(ctx context.Context, s *session, _ []string) error {
-			if err := as.use(s, false); err != nil {
+			if err := as.use(ctx, s, false); err != nil {
 				return err
 			}
 			form := url.Values{"resource": resources}
@@ -86,9 +86,9 @@ good, which it tells only clients that are introspectors of the token's API.`,
 		example: `  postern token get --resource example | postern token inspect`,
 	})
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		text, err := readWord(c.InOrStdin())
+		text, err := readToken(c.Context(), c)
 		if err != nil {
-			return usageError("the token is expected on standard input: %w", err)
+			return err
 		}
 		seen := inspected{now: time.Now(), kind: "opaque"}
 		if err := seen.read(text); err != nil {
@@ -99,7 +99,7 @@ good, which it tells only clients that are introspectors of the token's API.`,
 			if err != nil {
 				return err
 			}
-			if err := as.use(s, true); err != nil {
+			if err := as.use(c.Context(), s, true); err != nil {
 				return err
 			}
 			seen.Introspection, err = s.post(c.Context(), "/oauth2/introspect", url.Values{"token": {text}})
@@ -234,12 +234,12 @@ func (a *remote) tokenRevokeCommand() *cobra.Command {
 		long: `Revoke the access token on standard input. A client revokes its own tokens; a
 token that is not its own, or has ended, is answered in the same way (RFC 7009).`,
 		run: func(ctx context.Context, s *session, _ []string) error {
-			if err := as.use(s, true); err != nil {
+			if err := as.use(ctx, s, true); err != nil {
 				return err
 			}
-			text, err := readWord(s.cmd.InOrStdin())
+			text, err := readToken(ctx, s.cmd)
 			if err != nil {
-				return usageError("the token is expected on standard input: %w", err)
+				return err
 			}
 			if _, err := s.post(ctx, "/oauth2/revoke", url.Values{"token": {text}}); err != nil {
 				return err
