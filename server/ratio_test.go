@@ -77,7 +77,7 @@ const (
 
 // fill writes roles of ten rules, ten to a workspace, and accounts with two
 // grants each; the first of them have clients, which are added to n.callers.
-func (n *node) fill(b *testing.B, roles, accounts int) {
+func (n *node) fill(b testing.TB, roles, accounts int) {
 	b.Helper()
 	began := time.Now()
 	var batch []store.Write
