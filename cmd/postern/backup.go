@@ -18,7 +18,7 @@ func (a *remote) backupCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "backup",
-		Short: "Stream a backup of everything but keys into a file (0600)",
+		Short: "Stream all records but keys and usage into a file (0600)",
 		Long: `Stream a backup into a file that only you can read: it holds the hashes of all
 secrets. Signing keys, revoked tokens and usage are not in it; postern restore
 makes new keys. Only an owner of the workspace system may make one.`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,8 @@ func restored(t *testing.T, s store.Store, text string) ([]store.Record, error) 
 	}
 	c := &cobra.Command{}
 	c.SetContext(t.Context())
+	c.SetOut(io.Discard)
+	c.SetErr(io.Discard)
 	failed := restoreFile(c, s, file)
 	var all []store.Record
 	if err := s.All(t.Context(), func(r store.Record) error { all = append(all, r); return nil }, store.Kinds()...); err != nil {

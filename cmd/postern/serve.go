@@ -57,11 +57,19 @@ func serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return n.server.Run(ctx, func() {
-		if first != nil {
+	introduced := first == nil
+	err = n.server.Run(ctx, func() {
+		if !introduced {
+			introduced = true
 			n.introduce(first)
 		}
 	})
+	if !introduced {
+		// The store is filled, and no other start will show these.
+		c.PrintErrln("This start failed after the store was filled. Once it works, so does this:")
+		n.introduce(first)
+	}
+	return err
 }
 
 func initStore(c *cobra.Command) error {
