@@ -34,33 +34,46 @@ type credentials struct {
 	method string
 }
 
-var (
-	errNoCredentials = errors.New("no client credentials")
-	errUnusable      = errors.New("the client, its account or its workspace is not usable")
-	errWrongSecret   = errors.New("wrong secret")
-	errAddress       = errors.New("the client's address list does not hold this address")
-	errMethod        = errors.New("the client does not authenticate by this method")
+// failure is why a client is not who it says, or may not be it now. It is told to
+// the log alone.
+type failure string
+
+func (f failure) Error() string { return string(f) }
+
+const (
+	errNoCredentials = failure("no client credentials")
+	errUnknown       = failure("unknown client")
+	errUnusable      = failure("the client, its account or its workspace is not usable")
+	errWrongSecret   = failure("wrong secret")
+	errAddress       = failure("the client's address list does not hold this address")
+	errMethod        = failure("the client does not authenticate by this method")
 )
 
 // authenticate finds out which client sends the request (RFC 6749 section 2.3).
 // Failures are counted; once there are too many of them, they are answered 429.
 // A good secret is never refused for the failures of others.
 func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
+	from := h.Address(c.Request)
 	sent, err := readCredentials(c.Request.Header["Authorization"], f)
 	if err != nil {
-		return authenticated{}, err
+		return authenticated{}, h.failed("", from, err)
 	}
-	from := h.Address(c.Request)
 	auth, err := h.verify(c, sent, from)
-	if err == nil || errors.Is(err, store.ErrUnavailable) {
-		return auth, err
+	return auth, h.failed(sent.id, from, err)
+}
+
+// failed counts a failure of a client, and makes its answer. That nobody can say
+// who it is, as when the store does not answer, is none.
+func (h *Handler) failed(id string, from netip.Addr, err error) error {
+	if _, failed := errors.AsType[failure](err); !failed {
+		return err
 	}
 	if h.Failures != nil {
-		if blocked, after := h.Failures.Failed(sent.id, from, h.Now()); blocked {
-			return auth, tooMany(after)
+		if blocked, after := h.Failures.Failed(id, from, h.Now()); blocked {
+			return tooMany(after)
 		}
 	}
-	return auth, invalidClient(err)
+	return invalidClient(err)
 }
 
 // readCredentials takes them from the header or from the body, never from both
@@ -71,11 +84,11 @@ func readCredentials(authorization []string, f form) (credentials, error) {
 	}
 	id, text := f.get("client_id"), f.get("client_secret")
 	if f.get("client_assertion") != "" || f.get("client_assertion_type") != "" {
-		return credentials{}, invalidClient(errMethod)
+		return credentials{}, errMethod
 	}
 	if len(authorization) == 0 {
 		if id == "" || text == "" {
-			return credentials{}, invalidClient(errNoCredentials)
+			return credentials{}, errNoCredentials
 		}
 		return credentials{id, text, methodPost}, nil
 	}
@@ -97,21 +110,21 @@ func readCredentials(authorization []string, f form) (credentials, error) {
 func parseBasic(header string) (credentials, error) {
 	scheme, encoded, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "Basic") || len(encoded) > 4096 {
-		return credentials{}, invalidClient(errNoCredentials)
+		return credentials{}, errNoCredentials
 	}
 	plain, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return credentials{}, invalidClient(errNoCredentials)
+		return credentials{}, errNoCredentials
 	}
 	id, text, ok := strings.Cut(string(plain), ":")
 	if !ok || id == "" || text == "" {
-		return credentials{}, invalidClient(errNoCredentials)
+		return credentials{}, errNoCredentials
 	}
 	if id, err = unescape(id); err == nil {
 		text, err = unescape(text)
 	}
 	if err != nil {
-		return credentials{}, invalidClient(err)
+		return credentials{}, errNoCredentials
 	}
 	return credentials{id, text, methodBasic}, nil
 }
@@ -131,7 +144,7 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	client, err := h.State.Client(ctx, store.ClientID(sent.id))
 	if errors.Is(err, store.ErrNotFound) {
 		secret.Matches(text, unknownHash) // as long as for a known client
-		return authenticated{}, err
+		return authenticated{}, errUnknown
 	}
 	if err != nil {
 		return authenticated{}, err

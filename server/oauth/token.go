@@ -68,6 +68,9 @@ func (h *Handler) order(auth authenticated, f form) (*order, error) {
 		return nil, &Error{Code: "unsupported_grant_type", Status: http.StatusBadRequest, Description: "grant_type must be client_credentials"}
 	}
 	client := auth.client
+	if client.SCIMOnly {
+		return nil, &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "this client is for provisioning (SCIM) and gets no access tokens"}
+	}
 	if ws := h.State.Workspace(client.Workspace); client.Workspace != "" && !ws.APIAccess {
 		return nil, &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "API access is switched off in the workspace of this client"}
 	}
