@@ -69,7 +69,7 @@ var (
 	opAuditList   = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
 	opAuditVerify = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
 	opCheck       = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
-	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of everything but keys, sessions and used assertion ids"}
+	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
 )
 
 // Operations returns every operation: the catalogue of Postern's own API.
