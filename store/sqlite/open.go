@@ -14,8 +14,9 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// checkTime is how long the check of a store at its start may take.
-const checkTime = 300 * time.Millisecond
+// checkTime is how long the check of a store at its start may take: a third of
+// the time in which the first token is to be there.
+const checkTime = 100 * time.Millisecond
 
 // pool opens connections to a file. They wait for a lock that a backup or a
 // checkpoint holds for a moment.
