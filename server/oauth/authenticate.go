@@ -62,6 +62,20 @@ func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
 	return auth, h.failed(sent.id, from, err)
 }
 
+// receive reads the form of a request that only a state young enough may answer,
+// and authenticates its client.
+func (h *Handler) receive(c *gin.Context, repeatable string) (form, authenticated, error) {
+	f, err := readForm(c.Request, repeatable)
+	if err == nil {
+		err = h.fresh(c)
+	}
+	if err != nil {
+		return nil, authenticated{}, err
+	}
+	auth, err := h.authenticate(c, f)
+	return f, auth, err
+}
+
 // failed counts a failure of a client, and makes its answer. That nobody can say
 // who it is, as when the store does not answer, is none.
 func (h *Handler) failed(id string, from netip.Addr, err error) error {

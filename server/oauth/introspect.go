@@ -21,14 +21,7 @@ const bearerLife = 300_000 // ms
 // introspect tells an API's gateway about a token (RFC 7662). A token that is
 // not for an API of the caller is inactive for it, and nothing else is said.
 func (h *Handler) introspect(c *gin.Context) error {
-	f, err := readForm(c.Request, "")
-	if err != nil {
-		return err
-	}
-	if err := h.fresh(c); err != nil {
-		return err
-	}
-	auth, err := h.authenticate(c, f)
+	f, auth, err := h.receive(c, "")
 	if err != nil {
 		return err
 	}

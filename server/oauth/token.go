@@ -20,14 +20,7 @@ const grantClientCredentials = "client_credentials"
 
 // token issues an access token (RFC 6749 section 4.4).
 func (h *Handler) token(c *gin.Context) error {
-	f, err := readForm(c.Request, "resource")
-	if err != nil {
-		return err
-	}
-	if err := h.fresh(c); err != nil {
-		return err
-	}
-	auth, err := h.authenticate(c, f)
+	f, auth, err := h.receive(c, "resource")
 	if err != nil {
 		return err
 	}
