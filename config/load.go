@@ -270,11 +270,13 @@ func readEnviron(environ []string) (tree map[string]any, warnings []string, err 
 }
 
 // ignored reports whether a variable is not meant for the configuration:
-// Kubernetes makes the first two for a Service named postern, tests the third.
+// Kubernetes makes the first two for a Service named postern, tests the third, and
+// the last is for the command line.
 func ignored(name string) bool {
 	return strings.HasPrefix(name, "POSTERN_SERVICE_") ||
 		strings.HasPrefix(name, "POSTERN_PORT") ||
-		strings.HasPrefix(name, "POSTERN_TEST_")
+		strings.HasPrefix(name, "POSTERN_TEST_") ||
+		name == "POSTERN_CLIENT_SECRET"
 }
 
 // readFlags returns the flags that were set, and the flag of each of their keys.
