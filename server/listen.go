@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"postern/server/gateway"
 )
 
 // listeners are the open sockets.
@@ -69,29 +71,30 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// serve runs the three HTTP servers until ctx is done, then drains them.
+// serve runs the three servers until ctx is done, then drains them.
 // failed tells that a room ended by itself.
 func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan struct{}) { //nolint:revive // the group owns the goroutines
 	public := s.httpServer(s.publicHandler(), s.o.TLS)
-	decisions := s.httpServer(s.gatewayHandler(), s.o.TLS)
 	ops := s.httpServer(s.opsHandler(), nil)
-	run := func(server *http.Server, l net.Listener) {
+	decisions := gateway.NewServer(s.gatewayHandler(), gateway.ServerOptions{
+		HeaderTimeout: headerTimeout, BodyTimeout: bodyTimeout, AnswerTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		MaxHeader: maxHeader, TLS: s.o.TLS, Log: s.o.Log,
+	})
+	run := func(serve func(net.Listener) error, l net.Listener) {
 		g.Go(func() error {
-			var err error
-			if server.TLSConfig != nil {
-				err = server.ServeTLS(l, "", "")
-			} else {
-				err = server.Serve(l)
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
 			}
-			if errors.Is(err, http.ErrServerClosed) {
-				return nil
-			}
-			return err
+			return nil
 		})
 	}
-	run(public, s.listeners.public)
-	run(decisions, s.listeners.gateway)
-	run(ops, s.listeners.ops)
+	servePublic := public.Serve
+	if public.TLSConfig != nil {
+		servePublic = func(l net.Listener) error { return public.ServeTLS(l, "", "") }
+	}
+	run(servePublic, s.listeners.public)
+	run(decisions.Serve, s.listeners.gateway)
+	run(ops.Serve, s.listeners.ops)
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

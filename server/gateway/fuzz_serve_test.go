@@ -70,7 +70,7 @@ func byUs(h http.Handler, l net.Listener) func() {
 }
 
 func byNetHTTP(h http.Handler, l net.Listener) func() {
-	s := &http.Server{Handler: h, MaxHeaderBytes: 64 << 10, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)} //nolint:gosec // a test
+	s := &http.Server{Handler: h, MaxHeaderBytes: 64 << 10, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
 	ended := make(chan struct{})
 	go func() { _ = s.Serve(l); close(ended) }()
 	return func() { _ = s.Close(); <-ended }

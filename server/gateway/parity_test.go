@@ -31,15 +31,7 @@ func statuses(t testing.TB, addr, raw string) []int {
 		if _, err := r.Peek(1); err != nil {
 			return got
 		}
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatalf("an answer that is none: %v", err)
-		}
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
-			t.Fatalf("an answer that is none: %v", err)
-		}
-		_ = res.Body.Close()
-		got = append(got, res.StatusCode)
+		got = append(got, read(t, r).status)
 	}
 }
 
@@ -47,11 +39,11 @@ func statuses(t testing.TB, addr, raw string) []int {
 // where net/http does not, for the reason that the row names.
 func TestWhatIsNoRequestIsRefusedAsByNetHTTP(t *testing.T) {
 	_, ours := serve(t, http.HandlerFunc(ok), gateway.ServerOptions{})
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	std := &http.Server{ //nolint:gosec // a test
+	std := &http.Server{
 		Handler: http.HandlerFunc(ok), MaxHeaderBytes: 64 << 10, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0),
 	}
 	var served sync.WaitGroup

@@ -138,7 +138,7 @@ func (c *conn) readFraming() error {
 		if err != nil || len(length) != 1 {
 			return malformed("malformed Content-Length")
 		}
-		r.ContentLength = int64(n) //nolint:gosec // 63 bits
+		r.ContentLength = int64(n)
 		c.body.left = r.ContentLength
 	}
 	if r.ContentLength != 0 {

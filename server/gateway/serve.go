@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,7 +19,7 @@ type ServerOptions struct {
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its header, and for the first byte of a connection; 0 means 5 s
 	BodyTimeout   time.Duration // for the rest of a body; 0 means 15 s
 	AnswerTimeout time.Duration // until a client has taken an answer; 0 means 30 s
-	IdleTimeout   time.Duration // from an answer to the next request; 0 means 2 min
+	IdleTimeout   time.Duration // from an answer to the next request, to the second; 0 means 2 min
 	MaxHeader     int           // bytes of request line and header; 0 means 64 KiB
 
 	TLS *tls.Config      // nil means plain
@@ -63,20 +64,11 @@ type Server struct {
 
 // NewServer returns a Server that answers with h.
 func NewServer(h http.Handler, o ServerOptions) *Server {
-	for _, each := range []struct {
-		set       *time.Duration
-		otherwise time.Duration
-	}{
-		{&o.HeaderTimeout, 5 * time.Second}, {&o.BodyTimeout, 15 * time.Second},
-		{&o.AnswerTimeout, 30 * time.Second}, {&o.IdleTimeout, 2 * time.Minute},
-	} {
-		if *each.set == 0 {
-			*each.set = each.otherwise
-		}
-	}
-	if o.MaxHeader == 0 {
-		o.MaxHeader = 64 << 10
-	}
+	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, 5*time.Second)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 15*time.Second)
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 30*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
+	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
 	if o.TLS != nil {
 		o.TLS = o.TLS.Clone()
 		o.TLS.NextProtos = []string{"http/1.1"}
