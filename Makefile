@@ -9,7 +9,6 @@ MAX_SIZE := 40000000
 NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./cmd/postern/mongotest/...
 # Packages with goroutines of their own.
 RACE_PKGS ?= ./policy/... ./store/... ./server/...
-BENCH_PKGS ?= ./policy/... ./server/... ./store/cached/...
 # Folders whose fuzz targets run, and for how long each.
 FUZZ_DIRS ?= .
 FUZZTIME ?= 10s
@@ -24,10 +23,10 @@ ENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern/env.sh
 WITH_MONGO = if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; bin/with-mongo
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-go race lint fmt fuzz e2e bench vuln run tools with-mongo
+.PHONY: help build test test-go race lint fmt fuzz e2e bench bench-quick vuln run tools with-mongo
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/postern, stripped; VERSION=… names it
 	go build -ldflags "-s -w$(if $(VERSION), -X main.version=$(VERSION))" -o bin/postern ./cmd/postern
@@ -55,8 +54,11 @@ fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 		done; \
 	done
 
-bench: ## benchmarks of the hot paths
-	go test -run='^$$' -bench=. -benchmem $(TESTFLAGS) $(BENCH_PKGS)
+bench: with-mongo ## measure what is promised, at full size: half an hour
+	$(WITH_MONGO) .ci/bench full
+
+bench-quick: with-mongo ## the same at a hundredth of the size
+	$(WITH_MONGO) .ci/bench quick
 
 lint: ## go vet and golangci-lint
 	go vet ./...

@@ -14,8 +14,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,54 +80,20 @@ const (
 
 // fill writes roles of ten rules, ten to a workspace, and accounts with two
 // grants each; the first of them have clients, which are added to n.callers.
-func (n *node) fill(b testing.TB, roles, accounts int) {
-	b.Helper()
+func (n *node) fill(tb testing.TB, roles, accounts int) {
+	tb.Helper()
 	began := time.Now()
-	var batch []store.Write
-	flush := func() {
-		if err := n.store.Commit(context.WithoutCancel(b.Context()), batch...); err != nil {
-			b.Fatal(err)
-		}
-		batch = batch[:0]
-	}
-	add := func(r store.Record) {
-		if batch = append(batch, store.Insert(r)); len(batch) >= 1000 {
-			flush()
-		}
-	}
-	home := n.API.Workspace
-	var spaces []store.WorkspaceID
-	var ids [][]store.RoleID
-	for i := range roles {
-		if i%rolesPerWorkspace == 0 {
-			ws := home // of the first roles: where the example is
-			if len(spaces) > 0 {
-				ws = store.NewWorkspaceID()
-				add(&store.Workspace{ID: ws, Generation: 1, Name: fmt.Sprintf("w%d", len(spaces)), APIAccess: true, CreatedAt: 1})
-			}
-			spaces, ids = append(spaces, ws), append(ids, nil)
-		}
-		at := len(spaces) - 1
-		name := "w" + strconv.Itoa(at)
-		if at == 0 {
-			name = "default"
-		}
-		r := &store.Role{ID: store.NewRoleID(), Workspace: spaces[at], Ref: fmt.Sprintf("%s/r%d", name, i), LastNumber: rulesPerRole, CreatedAt: 1}
-		for k := range rulesPerRole {
-			r.Rules = append(r.Rules, store.Rule{Number: k + 1, API: "example", Methods: "GET", Path: fmt.Sprintf("/t%d/things/{id}/part%d", i%rolesPerWorkspace, k)})
-		}
-		ids[at] = append(ids[at], r.ID)
-		add(r)
-	}
+	w := newBulk(tb, n.store)
+	spaces, ids := n.fillRoles(w, roles)
 	licence := n.Example.Account.Licence
-	for i := range accounts {
-		a := &store.Account{ID: store.NewAccountID(store.AccountService), Generation: 1, AccountKind: store.AccountService, Name: fmt.Sprintf("a%d", i), Status: store.AccountActive, Licence: licence, CreatedAt: 1}
-		add(a)
+	for i, id := range accountIDs(accounts) {
+		a := &store.Account{ID: id, Generation: 1, AccountKind: store.AccountService, Name: fmt.Sprintf("a%07d", i), Status: store.AccountActive, Licence: licence, CreatedAt: 1}
+		w.add(a)
 		if i < callers {
-			c := &store.Client{ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: a.Name, Account: a.ID, Workspace: home, Status: store.ClientActive, DefaultAPI: n.API.ID, CreatedAt: 1}
+			c := &store.Client{ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: a.Name, Account: a.ID, Workspace: spaces[0], Status: store.ClientActive, DefaultAPI: n.API.ID, CreatedAt: 1}
 			text := secret.New(c.ID)
 			c.Secrets = []store.ClientSecret{{ID: store.NewSecretID(), Hash: text.Hash(), Generation: 1, CreatedAt: 1}}
-			add(c)
+			w.add(c)
 			n.callers = append(n.callers, as{string(c.ID), text.Reveal()})
 		}
 		for k, at := range []int{0, i % len(spaces)} {
@@ -134,15 +103,98 @@ func (n *node) fill(b testing.TB, roles, accounts int) {
 			if at == 0 && k == 1 {
 				continue // there is one workspace only
 			}
-			add(&store.Grant{ID: store.NewGrantID(store.HolderID(a.ID), spaces[at]), Holder: store.HolderID(a.ID), Workspace: spaces[at], Roles: []store.GrantedRole{{Role: ids[at][i%len(ids[at])]}, {Role: ids[at][(i+1)%len(ids[at])]}}, CreatedAt: 1})
+			w.add(&store.Grant{ID: store.NewGrantID(store.HolderID(a.ID), spaces[at]), Holder: store.HolderID(a.ID), Workspace: spaces[at], Roles: []store.GrantedRole{{Role: ids[at][i%len(ids[at])]}, {Role: ids[at][(i+1)%len(ids[at])]}}, CreatedAt: 1})
 		}
 	}
-	flush()
-	n.settle(b)
-	b.Logf("%d rules, %d accounts, %d grants written in %s", roles*rulesPerRole, accounts, accounts*2, time.Since(began).Round(time.Second))
+	w.end()
+	n.settle(tb)
+	tb.Logf("%d rules, %d accounts, %d grants written in %s", roles*rulesPerRole, accounts, accounts*2, time.Since(began).Round(time.Second))
+}
+
+// fillRoles returns the workspaces, the example's first, and the roles of each.
+func (n *node) fillRoles(w *bulk, roles int) (spaces []store.WorkspaceID, ids [][]store.RoleID) {
+	name := "default"
+	for i := range roles {
+		switch {
+		case i == 0:
+			spaces, ids = append(spaces, n.API.Workspace), append(ids, nil)
+		case i%rolesPerWorkspace == 0:
+			name = "w" + strconv.Itoa(len(spaces))
+			space := &store.Workspace{ID: store.NewWorkspaceID(), Generation: 1, Name: name, APIAccess: true, CreatedAt: 1}
+			spaces, ids = append(spaces, space.ID), append(ids, nil)
+			w.add(space)
+		}
+		at := len(spaces) - 1
+		r := &store.Role{ID: store.NewRoleID(), Workspace: spaces[at], Ref: fmt.Sprintf("%s/r%d", name, i), LastNumber: rulesPerRole, CreatedAt: 1}
+		for k := range rulesPerRole {
+			r.Rules = append(r.Rules, store.Rule{Number: k + 1, API: "example", Methods: "GET", Path: fmt.Sprintf("/t%d/things/{id}/part%d", i%rolesPerWorkspace, k)})
+		}
+		ids[at] = append(ids[at], r.ID)
+		w.add(r)
+	}
+	return spaces, ids
+}
+
+// accountIDs are in order: SQLite writes what comes in order much faster.
+func accountIDs(n int) []store.AccountID {
+	ids := make([]store.AccountID, n)
+	for i := range ids {
+		ids[i] = store.NewAccountID(store.AccountService)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// bulk inserts many records, a few commits at a time: while one waits for the
+// majority or the disk, others are on their way.
+type bulk struct {
+	tb      testing.TB
+	batch   []store.Write
+	batches chan []store.Write
+	all     sync.WaitGroup
+}
+
+func newBulk(tb testing.TB, s store.Store) *bulk {
+	w := &bulk{tb: tb, batches: make(chan []store.Write)}
+	for range 4 {
+		w.all.Go(func() {
+			for batch := range w.batches {
+				if err := s.Commit(context.WithoutCancel(tb.Context()), batch...); err != nil {
+					tb.Error(err)
+				}
+			}
+		})
+	}
+	return w
+}
+
+func (w *bulk) add(r store.Record) {
+	if w.batch = append(w.batch, store.Insert(r)); len(w.batch) >= 1000 {
+		w.batches <- w.batch
+		w.batch = nil
+	}
+}
+
+// end returns when everything is committed.
+func (w *bulk) end() {
+	w.tb.Helper()
+	if len(w.batch) > 0 {
+		w.batches <- w.batch
+	}
+	close(w.batches)
+	w.all.Wait()
+	if w.tb.Failed() {
+		w.tb.FailNow()
+	}
 }
 
 func (n *node) ratios(b *testing.B) {
+	b.Run("memory", func(b *testing.B) {
+		for b.Loop() {
+			debug.FreeOSMemory()
+		}
+		b.ReportMetric(resident(b), "MB-resident") // the node, and the load on it
+	})
 	public, decide := strings.TrimPrefix(n.url, "http://"), strings.TrimPrefix(n.decide, "http://")
 
 	var token shot
@@ -204,7 +256,21 @@ func (n *node) firstSeen(b *testing.B, decide string) {
 	if answered != most {
 		b.Fatalf("first-seen tokens: %d of %d answered", answered, most)
 	}
-	b.Logf("%-44s %.0f/s", "decide jwt first seen", most/time.Since(began).Seconds())
+	b.ReportMetric(most/time.Since(began).Seconds(), "decisions/s")
+}
+
+// resident is the memory that this process has, in MB.
+func resident(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/statm") // in pages, the second figure resident
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size, pages float64
+	if _, err := fmt.Sscan(string(status), &size, &pages); err != nil {
+		b.Fatal(err)
+	}
+	return pages * float64(os.Getpagesize()) / 1e6
 }
 
 func decideRequest(token string, i int) []byte {
