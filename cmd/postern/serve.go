@@ -115,6 +115,10 @@ func openNode(c *cobra.Command) (*node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
+	if cfg.Server.MTLSListen != "" {
+		// Better than to listen without asking for certificates.
+		return nil, usageError("server.mtls_listen: this version does not authenticate clients by certificate; leave it empty")
+	}
 	format := cfg.Log.Format
 	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) {
 		format = "text"
