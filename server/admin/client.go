@@ -196,7 +196,7 @@ func checkTexts(f *faults, c *store.Client) {
 			p, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			f.add("addresses", "%q is no address and no prefix such as 10.0.0.0/8", text)
+			f.add("addresses", "%q is no address and no prefix such as 10.0.0.0/8", printable(text))
 			continue
 		}
 		c.Addresses[i] = p.Masked().String()
@@ -208,7 +208,7 @@ func (a *Admin) roles(f *faults, place string, ws *store.Workspace, names []stri
 	var out []*store.Role
 	for _, name := range names {
 		if r := a.role(ws, name); r == nil {
-			f.add(place, "there is no role %q in workspace %s", name, ws.Name)
+			f.add(place, "there is no role %q in workspace %s", printable(name), ws.Name)
 		} else if !slices.Contains(out, r) {
 			out = append(out, r)
 		}
@@ -236,7 +236,7 @@ func (a *Admin) defaultAPI(f *faults, name string, roles []*store.Role) store.AP
 	if name != "" {
 		api := a.State.APIByName(name)
 		if api == nil {
-			f.add("default_api", "there is no API %q", name)
+			f.add("default_api", "there is no API %q", printable(name))
 			return ""
 		}
 		return api.ID

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"postern/server/secret"
 )
 
 const slugRule = "must be 1 to 63 of a-z, 0-9 and -, the first a letter or digit"
@@ -42,8 +44,12 @@ func validClientID(s string) bool {
 	return strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") == ""
 }
 
-// printable shortens what a person typed and escapes what is not printable.
+// printable shortens what a person typed and escapes what is not printable. Of a
+// secret or token in the place of a name it shows nothing.
 func printable(s string) string {
+	if secret.Looks(s) || strings.HasPrefix(s, "psa_") { // the latter is an opaque access token
+		return secret.Of(s).String()
+	}
 	if len(s) > 60 {
 		s = s[:60] + "…"
 	}
