@@ -55,10 +55,10 @@ fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 	done
 
 bench: with-mongo ## measure what is promised, at full size: half an hour
-	if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; .ci/bench full
+	@if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; .ci/bench full
 
 bench-quick: with-mongo ## the same at a hundredth of the size
-	if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; .ci/bench quick
+	@if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; .ci/bench quick
 
 lint: ## go vet and golangci-lint
 	go vet ./...
