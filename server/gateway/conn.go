@@ -121,17 +121,18 @@ func (c *conn) turn() (again bool) {
 	s.handler.ServeHTTP(&c.response, &c.request)
 	drained := c.body.drain()
 	closing := c.request.Close || !drained || s.closing.Load()
-	c.wire.out, closing = c.response.append(c.wire.out, s.dateLine(s.o.Now()), &c.request, closing)
+	now := s.o.Now()
+	c.wire.out, closing = c.response.append(c.wire.out, s.dateLine(now), &c.request, closing)
 	switch {
 	case closing:
-		if c.wire.flush(s.o.Now()) == nil && !drained {
+		if c.wire.flush(now) == nil && !drained {
 			c.linger()
 		}
 		return false
 	case c.in.Buffered() > 0:
-		return len(c.wire.out) < maxAhead || c.wire.flush(s.o.Now()) == nil
+		return len(c.wire.out) < maxAhead || c.wire.flush(now) == nil
 	}
-	if c.wire.flush(s.o.Now()) != nil {
+	if c.wire.flush(now) != nil {
 		return false
 	}
 	c.state.Store(waiting)
@@ -140,16 +141,16 @@ func (c *conn) turn() (again bool) {
 
 // refuse answers what is no request, if it is worth an answer.
 func (c *conn) refuse(err error) {
-	s := c.server
+	s, now := c.server, c.server.o.Now()
 	s.o.Log.Debug("refused what is no request", "remote", c.blank.RemoteAddr, "error", err)
 	if e, ok := errors.AsType[*requestError](err); ok {
-		c.wire.out = appendRefusal(c.wire.out, e.status, s.dateLine(s.o.Now()))
-		if c.wire.flush(s.o.Now()) == nil {
+		c.wire.out = appendRefusal(c.wire.out, e.status, s.dateLine(now))
+		if c.wire.flush(now) == nil {
 			c.linger()
 		}
 		return
 	}
-	_ = c.wire.flush(s.o.Now()) // the answers to the requests before
+	_ = c.wire.flush(now) // the answers to the requests before
 }
 
 // linger reads on for a moment: to close while a client is still sending is to

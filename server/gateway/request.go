@@ -216,7 +216,6 @@ func (b *body) drain() bool {
 	if b.broken || b.awaited || b.left > maxDrained {
 		return false
 	}
-	b.conn.wire.left = maxDrained
 	_, _ = io.Copy(io.Discard, io.LimitReader(b, maxDrained)) // b knows how it ended
 	return b.chunks == nil && b.left == 0 && !b.broken
 }

@@ -30,10 +30,10 @@ type ServerOptions struct {
 // Server serves HTTP/1.1 and HTTP/1.0 to gateways. It exists because a decision
 // takes a few microseconds and net/http a multiple of that around it: for each
 // request a response, a context that can be cancelled, a goroutine that reads
-// ahead, and the header cloned, sorted and written in pieces. Through it, over
-// loopback and with the program that asks in the same process, decisions reach
-// 0.7 of the throughput of a net/http handler that does nothing; through Server,
-// more than that handler itself (docs/adr/0005).
+// ahead, and the header cloned, sorted and written in pieces. Measured over
+// loopback, with the program that asks in the same process, decisions had 0.7 of
+// the throughput of a net/http handler that does nothing; through Server they have
+// about as much as that handler (docs/adr/0005).
 //
 // What is read is read by the rules of net/http, with its own packages where it
 // exports them (textproto, url, httpguts, httputil). Where the two differ, Server

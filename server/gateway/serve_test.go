@@ -438,6 +438,15 @@ func TestAConnectionInUseIsKept(t *testing.T) {
 			send(t, c, plain)
 			read(t, r)
 		}
+		// Each request has its own time, also one that came in part with the
+		// request before.
+		send(t, c, plain[:9])
+		time.Sleep(4 * time.Second)
+		send(t, c, plain[9:]+plain[:9])
+		read(t, r)
+		time.Sleep(4 * time.Second)
+		send(t, c, plain[9:])
+		read(t, r)
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
