@@ -1,7 +1,13 @@
 package server
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // PublicHandler is what the public listener serves, for measuring it without a
 // network.
 func (s *Server) PublicHandler() http.Handler { return s.publicHandler() }
+
+// PruneNow deletes what has ended, as Run does every few minutes.
+func (s *Server) PruneNow(ctx context.Context) error { return s.pruneNow(ctx) }

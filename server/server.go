@@ -292,10 +292,6 @@ func (s *Server) observe() {
 
 // prune deletes what has ended, every few minutes.
 func (s *Server) prune(ctx context.Context) error {
-	retention := s.o.UsageRetention
-	if retention == 0 {
-		retention = 90 * 24 * time.Hour
-	}
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
@@ -303,12 +299,24 @@ func (s *Server) prune(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			now := store.At(s.o.Now())
-			if err := s.o.Store.Prune(ctx, now, now.Add(-retention)); err != nil && ctx.Err() == nil {
+			if err := s.pruneNow(ctx); err != nil && ctx.Err() == nil {
 				s.o.Log.WarnContext(ctx, "old records are not deleted yet", "error", err)
 			}
 		}
 	}
+}
+
+// endedFor is how long ago something must have ended to be deleted: a clock that
+// is ahead for a while must not delete a revocation that still counts.
+const endedFor = 24 * time.Hour
+
+func (s *Server) pruneNow(ctx context.Context) error {
+	retention := s.o.UsageRetention
+	if retention == 0 {
+		retention = 90 * 24 * time.Hour
+	}
+	now := store.At(s.o.Now())
+	return s.o.Store.Prune(ctx, now.Add(-endedFor), now.Add(-retention))
 }
 
 // onLoopback reports whether only this machine reaches a listener.
