@@ -67,7 +67,7 @@ func New(o Options) *Engine {
 	case o.Shadow == 0:
 		e.shadow = 10_000
 	case o.Shadow > 0:
-		e.shadow = uint32(min(o.Shadow, 1<<31)) //nolint:gosec // it fits
+		e.shadow = uint32(min(o.Shadow, 1<<31))
 	}
 	e.state.Store(newState())
 	return e
@@ -235,7 +235,7 @@ func (e *Engine) Epoch() uint64 { return e.epoch.Load() }
 func (e *Engine) Decide(c *Caller, r *Request) Decision {
 	s := e.state.Load()
 	d, _ := s.decide(c, r)
-	if e.shadow > 0 && rand.Uint32N(e.shadow) == 0 {
+	if e.shadow > 0 && rand.Uint32N(e.shadow) == 0 { //nolint:gosec // which decisions are checked is no secret
 		e.offer(s, c, r, d)
 	}
 	return d

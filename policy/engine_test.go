@@ -264,8 +264,13 @@ func TestEndpoint(t *testing.T) {
 	shop := &store.API{
 		ID: "api-shop", Name: "shop",
 		Endpoints: []store.Endpoint{
-			{Methods: "GET", Path: "/orders/{id}"}, {Methods: "GET", Path: "/orders/new"}, {Methods: "GET HEAD", Path: "/{kind}/{id}"},
-			{Methods: "*", Path: "/orders/**"}, {Methods: "GET", Path: "/"}, {Methods: "GET", Path: "/bad/*"}, {Methods: "GET,HEAD", Path: "/bad"},
+			{Methods: "GET", Path: "/orders/{id}"},
+			{Methods: "GET", Path: "/orders/new"},
+			{Methods: "GET HEAD", Path: "/{kind}/{id}"},
+			{Methods: "*", Path: "/orders/**"},
+			{Methods: "GET", Path: "/"},
+			{Methods: "GET", Path: "/bad/*"},
+			{Methods: "GET,HEAD", Path: "/bad"},
 		},
 		Public: []store.Endpoint{{Methods: "GET", Path: "/orders/new"}, {Methods: "OPTIONS", Path: "/**"}},
 	}

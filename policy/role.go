@@ -97,15 +97,18 @@ func compile(doc *store.Role, once func(string) string) *role {
 // plantAll makes the tries of each API of rules that lie in order of number.
 func plantAll(rules []rule, upper bool) (tries []trie) {
 	slices.SortStableFunc(rules, func(a, b rule) int { return strings.Compare(a.api, b.api) })
-	for start, end := 0, 0; start < len(rules); start = end {
+	for start := 0; start < len(rules); {
 		t := trie{api: rules[start].api}
-		for end = start + 1; end < len(rules) && rules[end].api == t.api; end++ {
+		end := start + 1
+		for end < len(rules) && rules[end].api == t.api {
+			end++
 		}
 		t.root, t.rules = plant(rules[start:end], false)
 		if t.folded = t.root; upper {
 			t.folded, _ = plant(rules[start:end], true)
 		}
 		tries = append(tries, t)
+		start = end
 	}
 	return tries
 }

@@ -38,10 +38,13 @@ func plant(rules []rule, fold bool) (*node, []rule) {
 		own[i] = *list[i].rule
 	}
 	root := &sapling{}
-	for start, end := 0, 0; start < len(list); start = end {
-		for end = start + 1; end < len(list) && list[end].shape == list[start].shape; end++ {
+	for start := 0; start < len(list); {
+		end := start + 1
+		for end < len(list) && list[end].shape == list[start].shape {
+			end++
 		}
 		*root.place(list[start].shape) = own[start:end:end]
+		start = end
 	}
 	return root.pack(), own
 }

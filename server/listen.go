@@ -73,8 +73,8 @@ const (
 
 // serve runs the three servers until ctx is done, then drains them.
 // failed tells that a room ended by itself.
-func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan struct{}) { //nolint:revive // the group owns the goroutines
-	public := s.httpServer(s.publicHandler(), s.o.TLS)
+func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan struct{}) {
+	public := s.httpServer(s.publicHandler(), s.o.TLS) //nolint:contextcheck // requests have their own
 	ops := s.httpServer(s.opsHandler(), nil)
 	decisions := gateway.NewServer(s.gatewayHandler(), gateway.ServerOptions{
 		HeaderTimeout: headerTimeout, BodyTimeout: bodyTimeout, AnswerTimeout: answerTimeout, IdleTimeout: idleTimeout,

@@ -147,8 +147,8 @@ const (
 )
 
 // ratio loads ours and a bare handler in turns, and reports the median of the
-// rounds' ratios. Both are served by net/http in this process, so that what
-// disturbs one disturbs the other.
+// rounds' ratios. Both are served in this process, so that what disturbs one
+// disturbs the other.
 func ratio(b *testing.B, name string, ours shot, bare http.Handler) {
 	b.Run(name, func(b *testing.B) {
 		for b.Loop() {
