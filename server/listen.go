@@ -26,8 +26,9 @@ func (l *listeners) close() {
 	}
 }
 
-// listen opens the sockets, so that a taken port is known before anything runs.
-func (s *Server) listen(ctx context.Context) error {
+// Listen opens the sockets, so that a taken port is known before anything is
+// made or runs. Run does it where nobody did before.
+func (s *Server) Listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	for _, each := range []struct {
 		name, addr string
@@ -40,6 +41,7 @@ func (s *Server) listen(ctx context.Context) error {
 		l, err := lc.Listen(ctx, "tcp", each.addr)
 		if err != nil {
 			s.listeners.close()
+			s.listeners = listeners{}
 			return fmt.Errorf("%s: %w; end what uses this address, or choose another", each.name, err)
 		}
 		*each.into = l
@@ -47,7 +49,7 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// PublicAddr is the address of the public listener, once Run has opened it.
+// PublicAddr is the address of the public listener, once it is open.
 func (s *Server) PublicAddr() string { return addrOf(s.listeners.public) }
 
 // GatewayAddr is the address of the gateway listener.

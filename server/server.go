@@ -233,8 +233,10 @@ func (s *Server) Bootstrap(ctx context.Context, example bool) (*admin.Bootstrap,
 // usage and refusals are written, and the store is closed. started, when not
 // nil, is called once everything answers.
 func (s *Server) Run(ctx context.Context, started func()) error {
-	if err := s.listen(ctx); err != nil {
-		return err
+	if s.listeners.public == nil {
+		if err := s.Listen(ctx); err != nil {
+			return err
+		}
 	}
 	defer s.listeners.close()
 	// The rooms go on while the doors drain: they write what the last requests did.

@@ -53,10 +53,17 @@ func serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	first, err := n.bootstrap(ctx, n.cfg.Store.Driver == "sqlite" || n.cfg.Bootstrap.File != "")
-	if err != nil {
+	// Before anything is made: a taken port must not cost the first secrets.
+	if err := n.server.Listen(ctx); err != nil {
+		n.close()
 		return err
 	}
+	first, err := n.bootstrap(ctx, n.cfg.Store.Driver == "sqlite" || n.cfg.Bootstrap.File != "")
+	if err != nil {
+		n.close()
+		return err
+	}
+	defer n.lastTraces(ctx)
 	introduced := first == nil
 	err = n.server.Run(ctx, func() {
 		if !introduced {
@@ -96,6 +103,18 @@ type node struct {
 	backend store.Store
 	server  *server.Server
 	traces  func(context.Context) error
+}
+
+// lastTraces sends what was not sent yet.
+func (n *node) lastTraces(ctx context.Context) {
+	if n.traces == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := n.traces(ctx); err != nil {
+		n.log.WarnContext(ctx, "the last traces are not sent", "error", err)
+	}
 }
 
 func (n *node) close() {
