@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -185,9 +186,7 @@ func TestS01CanariesAreNowhere(t *testing.T) {
 			delete(secrets, name)
 		}
 	}
-	for name, material := range privateKeys(t, dir, kek) {
-		secrets[name] = material
-	}
+	maps.Copy(secrets, privateKeys(t, dir, kek))
 	secrets.in(t, "a file of the store", folder(t, dir))
 }
 
@@ -209,7 +208,7 @@ func privateKeys(t *testing.T, dir string, kek []byte) canaries {
 	defer s.Close()
 	out := canaries{}
 	err = s.All(t.Context(), func(r store.Record) error {
-		k := r.(*store.Key) //nolint:errcheck // all are
+		k := r.(*store.Key)
 		nonce, sealed := k.Sealed[1:1+chacha20poly1305.NonceSizeX], k.Sealed[1+chacha20poly1305.NonceSizeX:]
 		private, err := aead.Open(nil, nonce, sealed, fmt.Appendf(nil, "postern key\x00%s\x00%s\x00%s", k.ID, k.Use, k.Algorithm))
 		if err != nil {

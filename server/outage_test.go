@@ -212,10 +212,10 @@ func TestANodeThatHearsNothingStopsAnswering(t *testing.T) {
 		},
 	}
 	const age = "Postern-State-Age"
-	until := func(name string, road func() answer, done func(answer) bool) answer {
+	until := func(name string, road func() answer, done func(answer) bool) {
 		for {
 			if got := road(); done(got) {
-				return got
+				return
 			} else if got.status != 200 && got.status != 503 {
 				t.Fatalf("%s: got %d %s", name, got.status, got.body)
 			}

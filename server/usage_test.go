@@ -75,7 +75,7 @@ func TestUsageCountsByRuleAndSecret(t *testing.T) {
 	n.decided(t, "nonsense", "GET", "/orders/42")
 	n.form(t, "/oauth2/token", as{id, "wrong"}, wantToken)
 
-	check := func(n *node, u used, more int64) {
+	check := func(u used, more int64) {
 		t.Helper()
 		for _, want := range []struct {
 			outcome, secret, rule string
@@ -98,7 +98,7 @@ func TestUsageCountsByRuleAndSecret(t *testing.T) {
 	}
 	// Asking writes what is in memory; asking again adds nothing.
 	for range 3 {
-		check(n, n.usage(t, n.Example), 0)
+		check(n.usage(t, n.Example), 0)
 	}
 	for _, u := range n.usage(t, n.Example).LastUses {
 		if u.Secret != second {
@@ -116,9 +116,9 @@ func TestUsageCountsByRuleAndSecret(t *testing.T) {
 	n.stop()
 	again := startNode(t, dir)
 	again.Bootstrap = n.Bootstrap
-	check(again, again.usage(t, n.Example), 0)
+	check(again.usage(t, n.Example), 0)
 	again.decided(t, old, "GET", "/orders/42")
-	check(again, again.usage(t, n.Example), 1)
+	check(again.usage(t, n.Example), 1)
 }
 
 // The gateway says from where the client calls; the address of a token request
