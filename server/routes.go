@@ -98,11 +98,16 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	say(w, status, text)
 }
 
-// around is what every request of a listener goes through: an id, headers that
-// keep browsers from guessing, a record of what happened, and a net for panics.
+// around is what every request of a listener goes through: an id, a header that
+// keeps browsers from guessing, and a net for panics.
 func (s *Server) around(listener string, next http.Handler) http.Handler {
 	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.caught(w, r, listener)
+		if r.TransferEncoding != nil {
+			// There may have been a Content-Length too, by which somebody in front of
+			// us sees another end; net/http hides it (RFC 9112 section 6.1).
+			w.Header().Set("Connection", "close")
+		}
 		if strings.HasPrefix(r.URL.Path, "/oauth2/") {
 			// Asked thousands of times a second by machines: an error gets its id
 			// in server/oauth, and no browser guesses at JSON that is not stored.
@@ -131,7 +136,13 @@ func (s *Server) caught(w http.ResponseWriter, r *http.Request, listener string)
 	if p == http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value; net/http's own way to drop a connection
 		panic(p)
 	}
-	s.o.Log.ErrorContext(r.Context(), "a request panicked", "listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	id := w.Header().Get("X-Request-Id")
+	if id == "" {
+		id = s.ids.New()
+		w.Header().Set("X-Request-Id", id)
+	}
+	s.o.Log.ErrorContext(telemetry.WithRequestID(r.Context(), id), "a request panicked",
+		"listener", listener, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	say(w, http.StatusInternalServerError, "internal error, see the server's log")
 }
 

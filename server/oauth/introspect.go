@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -164,7 +165,8 @@ func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byt
 	b = append(b, `,"sub":`...)
 	b = strconv.AppendQuote(b, string(caller.Holder.Account.ID))
 	b = append(b, `,"username":`...)
-	b = strconv.AppendQuote(b, caller.Holder.Account.Name)
+	name, _ := json.Marshal(caller.Holder.Account.Name) // a string always can be
+	b = append(b, name...)
 	b = append(b, `,"iss":`...)
 	b = strconv.AppendQuote(b, h.Issuer)
 	b = append(b, `,"aud":`...)

@@ -127,11 +127,6 @@ func (h *Handler) Routes(r gin.IRoutes) {
 // handle makes a gin handler of one that returns its error.
 func (h *Handler) handle(serve func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if c.Request.TransferEncoding != nil {
-			// There may have been a Content-Length too, by which somebody in front of
-			// us sees another end; net/http hides it (RFC 9112 section 6.1).
-			c.Header("Connection", "close")
-		}
 		if err := serve(c); err != nil {
 			e := AsError(err)
 			h.Metrics.TokenRefused(e.Code)
