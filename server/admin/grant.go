@@ -85,7 +85,8 @@ func (a *Admin) SetGrant(ctx context.Context, by *Actor, workspace, holder strin
 	if revision != 0 && revision != have {
 		return nil, nil, stale(have)
 	}
-	if err := a.mayRegrant(ctx, by, op, ws, old, given); err != nil {
+	also, err := a.mayRegrant(ctx, by, op, ws, old, given)
+	if err != nil {
 		return nil, nil, err
 	}
 	e := entry{operation: op.Name, workspace: ws.ID, name: name}
@@ -98,39 +99,42 @@ func (a *Admin) SetGrant(ctx context.Context, by *Actor, workspace, holder strin
 	case len(given) == 0 && old == nil:
 		return next, nil, nil
 	case len(given) == 0:
-		return next, nil, a.change(ctx, by, e, store.Delete(old))
+		return next, nil, a.change(ctx, by, e, append(also, store.Delete(old))...)
 	case old == nil:
 		e.after = next
 		return stored(next, store.OpInsert), warnings, a.change(ctx, by, e, store.Insert(next))
 	default:
 		e.after = next
-		return stored(next, store.OpUpdate), warnings, a.change(ctx, by, e, store.Update(next))
+		return stored(next, store.OpUpdate), warnings, a.change(ctx, by, e, append(also, store.Update(next))...)
 	}
 }
 
 // mayRegrant checks what a new grant adds. Taking owner away is an owner's
-// right too, and the last owner stays.
-func (a *Admin) mayRegrant(ctx context.Context, by *Actor, op Operation, ws *store.Workspace, old *store.Grant, given []store.GrantedRole) error {
+// right too, and the last owner stays: what is to be written along makes sure
+// that of two who go at the same moment one is too late.
+func (a *Admin) mayRegrant(ctx context.Context, by *Actor, op Operation, ws *store.Workspace, old *store.Grant, given []store.GrantedRole) (also []store.Write, err error) {
 	if err := a.mayGive(by, op, gift{workspace: ws.ID, roles: given}); err != nil {
-		return err
+		return nil, err
 	}
 	owner := a.State.RoleByRef(ws.Name + "/" + RoleOwner)
 	if old == nil || owner == nil || !names(old.Roles, owner.ID) || names(given, owner.ID) {
-		return nil
+		return nil, nil
 	}
 	if err := a.mayGive(by, op, gift{workspace: ws.ID, roles: []store.GrantedRole{{Role: owner.ID}}}); err != nil {
-		return err
+		return nil, err
 	}
 	others, err := a.Store.Grants(ctx, store.GrantQuery{Workspace: ws.ID, Role: owner.ID, Limit: -1})
 	if err != nil {
-		return fromStore(op.Name, err)
+		return nil, fromStore(op.Name, err)
 	}
 	for _, g := range others {
 		if g.ID != old.ID && names(g.Roles, owner.ID) {
-			return nil
+			// ws was read before the owners were counted, so its revision is the
+			// one that both of two at once would raise.
+			return []store.Write{store.Update(ws)}, nil
 		}
 	}
-	return refuse(Conflict, "this is the last owner of workspace %s; make another one first", ws.Name)
+	return nil, refuse(Conflict, "this is the last owner of workspace %s; make another one first", ws.Name)
 }
 
 func names(roles []store.GrantedRole, id store.RoleID) bool {
