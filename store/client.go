@@ -1,6 +1,8 @@
 package store
 
 import (
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -101,6 +103,21 @@ func (c *Client) Secret(id SecretID) *ClientSecret {
 		}
 	}
 	return nil
+}
+
+// MayCallFrom reports whether the client may be used from an address: one on its
+// list, or any where it has none. With a list, an unknown address is on none.
+func (c *Client) MayCallFrom(from netip.Addr) bool {
+	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		return err == nil && from.IsValid() && p.Contains(from.Unmap())
+	})
+}
+
+// Authenticates reports whether the client may authenticate by a method (RFC
+// 7591 section 2): one on its list, or any where it has none.
+func (c *Client) Authenticates(method string) bool {
+	return len(c.AuthMethods) == 0 || slices.Contains(c.AuthMethods, method)
 }
 
 // Kind is KindClient.

@@ -164,19 +164,10 @@ func (m *mounted) admits(caller *token.Caller, from netip.Addr) error {
 	switch {
 	case caller.Token != nil && (own == nil || !slices.Contains(caller.Token.Audience, own.Audience)):
 		return errAudience
-	case !mayCallFrom(caller.Client, from):
+	case !caller.Client.MayCallFrom(from):
 		return errAddress
 	}
 	return nil
-}
-
-// mayCallFrom reports whether an address is on the client's list. With a list,
-// an unknown address is on none.
-func mayCallFrom(c *store.Client, from netip.Addr) bool {
-	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(text string) bool {
-		p, err := netip.ParsePrefix(text)
-		return err == nil && from.IsValid() && p.Contains(from.Unmap())
-	})
 }
 
 // badToken says nothing of what is wrong to a stranger.

@@ -43,12 +43,12 @@ func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
 	now := store.At(h.Now())
 	if !hasSecret(client, c.hash, now) || client.State(now) != store.ClientActive ||
 		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil ||
-		len(client.AuthMethods) > 0 && !slices.Contains(client.AuthMethods, "client_secret_basic") {
+		!client.Authenticates("client_secret_basic") {
 		return errGateway
 	}
 	if len(client.Addresses) > 0 {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
-		if !mayCallFrom(client, from.Addr().Unmap()) {
+		if !client.MayCallFrom(from.Addr()) {
 			return errGateway
 		}
 	}
@@ -137,13 +137,4 @@ func hasSecret(c *store.Client, hash []byte, now store.Time) bool {
 		}
 	}
 	return found
-}
-
-// mayCallFrom reports whether a client may call from an address. One with a list
-// may not call from an unknown one.
-func mayCallFrom(c *store.Client, from netip.Addr) bool {
-	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(text string) bool {
-		p, err := netip.ParsePrefix(text)
-		return err == nil && from.IsValid() && p.Contains(from)
-	})
 }

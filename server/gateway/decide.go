@@ -63,7 +63,7 @@ func (h *Handler) locate(api *store.API, c call) (path, pattern string, public b
 func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.API, c call, path, pattern string) (identity, error) {
 	client := caller.Client
 	ws, wrong := h.workspace(caller, api, c.method, path, pattern)
-	if wrong == nil && (client.SCIMOnly || !mayCallFrom(client, c.address)) {
+	if wrong == nil && (client.SCIMOnly || !client.MayCallFrom(c.address)) {
 		wrong = errClient
 	}
 	if wrong != nil {
