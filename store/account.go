@@ -34,10 +34,22 @@ type Account struct {
 	Teams        []TeamID      `json:"teams,omitempty"`
 	PasswordHash string        `json:"password_hash,omitempty"` // argon2id, of a person
 	MustChange   bool          `json:"must_change,omitempty"`   // the password was set by someone else
-	Warning      string        `json:"warning,omitempty"`
-	CreatedAt    Time          `json:"created_at"`
-	CreatedBy    AccountID     `json:"created_by,omitempty"`
-	DeletedAt    Time          `json:"deleted_at,omitempty"`
+	PasswordAt   Time          `json:"password_at,omitempty"`   // it was last set
+
+	InviteHash []byte `json:"invite_hash,omitempty"` // SHA-256 of the one-time link's token
+	InviteEnds Time   `json:"invite_ends,omitempty"`
+
+	// What a provisioning system calls the person (RFC 7643 section 4.1).
+	Provisioned bool   `json:"provisioned,omitempty"` // it came by SCIM or was adopted: SCIM sees and changes it
+	UserName    string `json:"user_name,omitempty"`   // unique in any case; empty is none
+	ExternalID  string `json:"external_id,omitempty"`
+	GivenName   string `json:"given_name,omitempty"`
+	FamilyName  string `json:"family_name,omitempty"`
+
+	Warning   string    `json:"warning,omitempty"`
+	CreatedAt Time      `json:"created_at"`
+	CreatedBy AccountID `json:"created_by,omitempty"`
+	DeletedAt Time      `json:"deleted_at,omitempty"`
 }
 
 // Kind is KindAccount.
@@ -70,6 +82,8 @@ type AccountQuery struct {
 	Status      AccountStatus
 	Team        TeamID
 	Licence     RoleID
+	Provisioned bool   // those that SCIM sees
+	UserName    string // exactly this one, in any case
 	Search      string // part of the name, display name, mail address or id, in any case
 	After       string // the name of the last row of the page before
 	Limit       int    // 0 is 50
@@ -82,6 +96,12 @@ type Team struct {
 	Name        string `json:"name"` // a slug, unique in the installation, immutable
 	Description string `json:"description,omitempty"`
 	CreatedAt   Time   `json:"created_at"`
+
+	// What a provisioning system calls it (RFC 7643 section 4.2).
+	Provisioned  bool   `json:"provisioned,omitempty"` // it came by SCIM or was adopted: SCIM sees and changes it
+	DisplayName  string `json:"display_name,omitempty"`
+	ExternalID   string `json:"external_id,omitempty"`
+	SCIMMayGrant bool   `json:"scim_may_grant,omitempty"` // SCIM changes its members though it holds roles on Postern's own API
 }
 
 // Kind is KindTeam.

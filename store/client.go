@@ -65,7 +65,8 @@ type Client struct {
 	Warning   string    `json:"warning,omitempty"` // shown wherever the client is, such as that it was made at the first start
 	CreatedAt Time      `json:"created_at"`
 	CreatedBy AccountID `json:"created_by,omitempty"`
-	Parent    ClientID  `json:"parent,omitempty"` // it was renewed from
+	Parent    ClientID  `json:"parent,omitempty"`     // it was renewed from
+	ConfirmBy Time      `json:"confirm_by,omitempty"` // a pending one that is not confirmed by then is deleted
 	ExpiresAt Time      `json:"expires_at,omitempty"`
 	RevokedAt Time      `json:"revoked_at,omitempty"`
 	DeletedAt Time      `json:"deleted_at,omitempty"`
@@ -93,6 +94,23 @@ func (c *Client) State(now Time) ClientStatus {
 		return ClientExpired
 	}
 	return c.Status
+}
+
+// Ends are the times at which the client and its unrevoked secrets expire.
+func (c *Client) Ends() []Time {
+	var out []Time
+	add := func(t Time) {
+		if t != 0 && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	add(c.ExpiresAt)
+	for i := range c.Secrets {
+		if c.Secrets[i].RevokedAt == 0 {
+			add(c.Secrets[i].ExpiresAt)
+		}
+	}
+	return out
 }
 
 // Secret returns the client's secret with this id, or nil.
@@ -157,7 +175,14 @@ type ClientQuery struct {
 	Search     string       // part of the name, description, key or id, in any case
 	Unused     bool         // never used with success
 	ExpiresBy  Time         // expires, and not later than this
-	Now        Time         // for Status; required with it
+	EndsFrom   Time         // the client or one of its unrevoked secrets expires at EndsFrom <= t < EndsTo
+	EndsTo     Time         // 0 does not ask
+	ConfirmBy  Time         // has a ConfirmBy, and not later than this
+
+	// Responsible are accounts of which one is responsible; "" among them means
+	// nobody. Empty does not ask.
+	Responsible []AccountID
+	Now         Time // for Status; required with it
 
 	Sort  ClientSort // empty is SortName
 	Desc  bool

@@ -27,6 +27,10 @@ type (
 	GrantID string
 	// KeyID is the id of a key.
 	KeyID string
+	// WebhookID is the id of a webhook.
+	WebhookID string
+	// DeliveryID is the id of one event on its way to one receiver.
+	DeliveryID string
 	// AuditID is the id of an audit entry.
 	AuditID string
 )
@@ -48,6 +52,8 @@ const (
 	prefixRole      = "rol"
 	prefixSecret    = "sec"
 	prefixAudit     = "aud"
+	prefixWebhook   = "hok"
+	prefixDelivery  = "dlv"
 )
 
 // NewClientID makes an id for a new client.
@@ -78,6 +84,12 @@ func NewRoleID() RoleID { return RoleID(newID(prefixRole)) }
 
 // NewAuditID makes an id for a new audit entry.
 func NewAuditID() AuditID { return AuditID(newID(prefixAudit)) }
+
+// NewWebhookID makes an id for a new webhook.
+func NewWebhookID() WebhookID { return WebhookID(newID(prefixWebhook)) }
+
+// NewDeliveryID makes an id for a new delivery.
+func NewDeliveryID() DeliveryID { return DeliveryID(newID(prefixDelivery)) }
 
 // NewGrantID is the id of the one grant of a holder in a workspace.
 func NewGrantID(h HolderID, w WorkspaceID) GrantID { return GrantID(string(h) + "@" + string(w)) }

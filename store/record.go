@@ -21,18 +21,22 @@ const (
 	KindAudit        Kind = "audit"
 	KindChain        Kind = "chains"
 	KindLease        Kind = "leases"
+	KindWebhook      Kind = "webhooks"
+	KindDelivery     Kind = "deliveries"
+	KindSession      Kind = "sessions"
+	KindIdempotency  Kind = "idempotency"
 )
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return append(WatchedKinds(), KindAudit, KindChain, KindLease)
+	return append(WatchedKinds(), KindAudit, KindChain, KindLease, KindDelivery, KindSession, KindIdempotency)
 }
 
 // WatchedKinds returns the kinds whose changes come through the feed.
 func WatchedKinds() []Kind {
 	return []Kind{
 		KindInstallation, KindWorkspace, KindAPI, KindRole, KindTeam, KindKey, KindRevocation,
-		KindClient, KindAccount, KindGrant, KindHeartbeat,
+		KindWebhook, KindClient, KindAccount, KindGrant, KindHeartbeat,
 	}
 }
 
@@ -78,6 +82,14 @@ func New(k Kind) (Record, error) {
 		return new(Chain), nil
 	case KindLease:
 		return new(Lease), nil
+	case KindWebhook:
+		return new(Webhook), nil
+	case KindDelivery:
+		return new(Delivery), nil
+	case KindSession:
+		return new(Session), nil
+	case KindIdempotency:
+		return new(Idempotency), nil
 	default:
 		return nil, fmt.Errorf("no record is of kind %q", string(k))
 	}

@@ -42,6 +42,9 @@ type Reader interface {
 	Account(ctx context.Context, id AccountID) (*Account, error)
 	// AccountByName returns the account with this name, or ErrNotFound.
 	AccountByName(ctx context.Context, name string) (*Account, error)
+	// Get returns the record of a kind with this key, byte for byte, or
+	// ErrNotFound. It is for kinds that have no method of their own.
+	Get(ctx context.Context, kind Kind, key string) (Record, error)
 	// GrantsOf returns the grants of an account or team, one for each
 	// workspace, ordered by workspace. None is an empty list, not an error.
 	GrantsOf(ctx context.Context, holder HolderID) ([]*Grant, error)
@@ -61,6 +64,8 @@ type Lister interface {
 	Accounts(ctx context.Context, q AccountQuery) ([]*Account, error)
 	// Grants returns a page of grants, ordered by id.
 	Grants(ctx context.Context, q GrantQuery) ([]*Grant, error)
+	// Deliveries returns a page of deliveries.
+	Deliveries(ctx context.Context, q DeliveryQuery) ([]*Delivery, error)
 	// Audit returns a page of audit entries, newest first unless q asks otherwise.
 	Audit(ctx context.Context, q AuditQuery) ([]*AuditEntry, error)
 }
@@ -75,8 +80,9 @@ type Committer interface {
 	Commit(ctx context.Context, writes ...Write) error
 	// Beat writes this node's heartbeat, which comes back through the feed.
 	Beat(ctx context.Context, node string, count int64) error
-	// Prune deletes revocations that ended before now, heartbeats that stopped
-	// more than an hour ago, and usage rows of hours before keepUsage.
+	// Prune deletes revocations, sessions, deliveries and idempotency keys that
+	// ended before now, heartbeats that stopped more than an hour ago, and usage
+	// rows of hours before keepUsage.
 	Prune(ctx context.Context, now, keepUsage Time) error
 }
 

@@ -14,6 +14,20 @@ const (
 	CreateNamed          WhoMayCreate = "named" // administrators and the people named
 )
 
+// LifetimeNever stands among Workspace.Lifetimes for a client that lives for ever.
+const LifetimeNever = -1
+
+// LeakPolicy says what is done when a secret of a workspace's client was found
+// where it should not be.
+type LeakPolicy string
+
+// The values of LeakPolicy.
+const (
+	LeakRevokeSecret LeakPolicy = "revoke" // that secret, and the tokens it minted
+	LeakRevokeClient LeakPolicy = "client" // the whole client
+	LeakAlert        LeakPolicy = "alert"  // people are told, and nothing else
+)
+
 // Workspace is the unit of isolation, and Casbin's domain.
 type Workspace struct {
 	ID          WorkspaceID `json:"_id"`
@@ -27,6 +41,9 @@ type Workspace struct {
 	PersonalPeople []AccountID  `json:"personal_people,omitempty"` // who is named, for CreateNamed
 	MaxLifetime    int64        `json:"max_lifetime,omitempty"`    // cap on a client's life in seconds; 0 is none
 	NeverForbidden bool         `json:"never_forbidden,omitempty"` // clients must expire
+	Lifetimes      []int64      `json:"lifetimes,omitempty"`       // the only ones a client may have, in seconds, Never among them; empty is any
+	PersonalAuto   bool         `json:"personal_auto,omitempty"`   // a new person gets a personal client, which is pending until its owner makes the secret
+	LeakPolicy     LeakPolicy   `json:"leak_policy,omitempty"`     // what a leaked secret costs; empty is LeakRevokeSecret
 
 	Warning   string    `json:"warning,omitempty"`
 	CreatedAt Time      `json:"created_at"`

@@ -31,8 +31,8 @@ type BackupEnd struct {
 	Records int64 `json:"end"` // how many lines were between
 }
 
-// Backup writes every record but keys, heartbeats, leases and revocations, as of
-// one moment, one JSON object a line: a head, the records kind after kind, an
+// Backup writes every record but keys and what is of running nodes, as of one
+// moment, one JSON object a line: a head, the records kind after kind, an
 // end. The hashes of secrets and passwords are in it, since without them nothing
 // that was restored would work; so it is for owners of the workspace system
 // alone, and that one was made is in the audit. Nothing is written to w when the
@@ -72,6 +72,9 @@ func (a *Admin) Backup(ctx context.Context, by *Actor, w io.Writer) error {
 // nodes.
 func backupKinds() []store.Kind {
 	return slices.DeleteFunc(store.Kinds(), func(k store.Kind) bool {
-		return k == store.KindKey || k == store.KindRevocation || k == store.KindHeartbeat || k == store.KindLease
+		return slices.Contains([]store.Kind{
+			store.KindKey, store.KindRevocation, store.KindHeartbeat, store.KindLease,
+			store.KindSession, store.KindIdempotency, store.KindDelivery,
+		}, k)
 	})
 }

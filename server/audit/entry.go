@@ -52,8 +52,16 @@ func Redacted(r store.Record) json.RawMessage {
 		r = &c
 	case *store.Account:
 		a := *full
-		a.PasswordHash = ""
+		a.PasswordHash, a.InviteHash = "", nil
 		r = &a
+	case *store.Webhook:
+		w := *full
+		w.Sealed = nil
+		r = &w
+	case *store.Delivery:
+		d := *full
+		d.Body = nil
+		r = &d
 	case *store.Key:
 		k := *full
 		k.Sealed = nil
@@ -78,6 +86,8 @@ func name(r store.Record) string {
 	case *store.Workspace:
 		return r.Name
 	case *store.API:
+		return r.Name
+	case *store.Webhook:
 		return r.Name
 	case *store.Role:
 		return r.Ref

@@ -1,7 +1,7 @@
 // Package cached is a store around a store, for hot reads.
 //
 // The whole of the small kinds (installation, workspaces, APIs, roles, teams,
-// keys, revocations, and the grants of teams) is in memory: asking for one
+// keys, revocations, webhooks, and the grants of teams) is in memory: asking for one
 // reads nothing, and one that is not there does not exist. Of clients and of
 // accounts with their grants the ones used lately are in memory, bounded in
 // number, each for at most a minute.
@@ -29,7 +29,7 @@ import (
 // told of them by Run, one call at a time.
 type Subscriber interface {
 	// Load replaces all it knew by these records: all of the kinds
-	// installation, workspaces, apis, roles, teams, keys and revocations, in
+	// installation, workspaces, apis, roles, teams, keys, revocations and webhooks, in
 	// that order, and then the grants held by teams. If it refuses the first
 	// load, Run ends with its error; a later one it is to answer from what it
 	// had.

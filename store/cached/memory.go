@@ -73,6 +73,15 @@ func (s *Store) TeamByName(name string) *store.Team {
 // Teams returns all teams by id.
 func (s *Store) Teams() []*store.Team { return s.whole.Load().teams.all() }
 
+// Webhook returns the webhook with this id, or nil.
+func (s *Store) Webhook(id store.WebhookID) *store.Webhook {
+	w, _ := s.whole.Load().webhooks.get(string(id))
+	return w
+}
+
+// Webhooks returns all webhooks by id.
+func (s *Store) Webhooks() []*store.Webhook { return s.whole.Load().webhooks.all() }
+
 // Keys returns all keys by id.
 func (s *Store) Keys() []*store.Key { return s.whole.Load().keys.all() }
 

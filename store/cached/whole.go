@@ -13,7 +13,7 @@ import (
 func wholeKinds() []store.Kind {
 	return []store.Kind{
 		store.KindInstallation, store.KindWorkspace, store.KindAPI, store.KindRole,
-		store.KindTeam, store.KindKey, store.KindRevocation,
+		store.KindTeam, store.KindKey, store.KindRevocation, store.KindWebhook,
 	}
 }
 
@@ -27,6 +27,7 @@ type whole struct {
 	teams        shelf[*store.Team]
 	keys         shelf[*store.Key]
 	revocations  shelf[*store.Revocation]
+	webhooks     shelf[*store.Webhook]
 	teamGrants   sync.Map // store.HolderID -> []*store.Grant, by workspace
 
 	mu       sync.Mutex
@@ -43,6 +44,7 @@ func newWhole() *whole {
 		teams:       newShelf(func(t *store.Team) string { return t.Name }),
 		keys:        newShelf[*store.Key](),
 		revocations: newShelf[*store.Revocation](),
+		webhooks:    newShelf[*store.Webhook](),
 		byClient:    make(map[store.ClientID]map[string]store.Time),
 	}
 }
@@ -65,6 +67,8 @@ func (w *whole) apply(c store.Change) bool {
 		return w.keys.apply(c)
 	case store.KindRevocation:
 		return w.applyRevocation(c)
+	case store.KindWebhook:
+		return w.webhooks.apply(c)
 	case store.KindGrant:
 		return w.applyTeamGrant(c)
 	default:

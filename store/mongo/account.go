@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -9,8 +10,15 @@ import (
 )
 
 func deriveAccount(a *store.Account) bson.D {
-	return bson.D{{Key: fieldSearch, Value: lowered(a.Name, a.DisplayName, a.Email, string(a.ID))}}
+	derived := bson.D{{Key: fieldSearch, Value: lowered(a.Name, a.DisplayName, a.Email, a.UserName, string(a.ID))}}
+	if a.UserName != "" {
+		derived = append(derived, bson.E{Key: fieldUserName, Value: strings.ToLower(a.UserName)})
+	}
+	return derived
 }
+
+// fieldUserName is user_name in lower case, in which it is unique.
+const fieldUserName = "_user_name"
 
 // Account returns the account with this id.
 func (s *Store) Account(ctx context.Context, id store.AccountID) (*store.Account, error) {
@@ -35,6 +43,12 @@ func (s *Store) Accounts(ctx context.Context, q store.AccountQuery) ([]*store.Ac
 	}
 	if q.After != "" {
 		filter = append(filter, bson.E{Key: "name", Value: bson.D{{Key: "$gt", Value: q.After}}})
+	}
+	if q.Provisioned {
+		filter = append(filter, bson.E{Key: "provisioned", Value: true})
+	}
+	if q.UserName != "" {
+		filter = append(filter, bson.E{Key: fieldUserName, Value: strings.ToLower(q.UserName)})
 	}
 	if q.Search != "" {
 		filter = append(filter, containing(q.Search))

@@ -18,6 +18,7 @@ import (
 const (
 	fieldName    = "_name"    // in lower case
 	fieldExpires = "_expires" // milliseconds; never is the greatest number
+	fieldEnds    = "_ends"    // milliseconds, of the client and its secrets
 	fieldUse     = "_use"     // of a joined document of lastSuccess
 )
 
@@ -26,7 +27,12 @@ const (
 const defaultFew = 3000
 
 func deriveClient(c *store.Client) bson.D {
+	ends := bson.A{}
+	for _, t := range c.Ends() {
+		ends = append(ends, int64(t))
+	}
 	return bson.D{
+		{Key: fieldEnds, Value: ends},
 		{Key: fieldName, Value: strings.ToLower(c.Name)},
 		{Key: fieldExpires, Value: neverLast(c.ExpiresAt)},
 		{Key: fieldSearch, Value: lowered(c.Name, c.Description, c.ClientKey, string(c.ID))},
@@ -161,7 +167,8 @@ func (s *Store) narrowed(ctx context.Context, q store.ClientQuery, look bool) (f
 	switch {
 	case q.Unused:
 		from, wanted = lastSuccess, neverUsed()
-	case len(q.Workspaces) == 0 && q.Account == "" && q.ExpiresBy == 0 && q.Status != store.ClientExpired:
+	case len(q.Workspaces) == 0 && q.Account == "" && q.ExpiresBy == 0 && q.EndsTo == 0 &&
+		len(q.Responsible) == 0 && q.ConfirmBy == 0 && q.Status != store.ClientExpired:
 		opts.SetHint(ordered(1, "$natural")) // by an index that leaves nothing out it takes three times as long
 	}
 	found, err := collect[struct {
@@ -244,6 +251,23 @@ func clientFilter(q store.ClientQuery) bson.D {
 	}
 	if q.ExpiresBy != 0 {
 		when("$lte", q.ExpiresBy)
+	}
+	if q.EndsTo != 0 {
+		is(fieldEnds, bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "$gte", Value: int64(q.EndsFrom)}, {Key: "$lt", Value: int64(q.EndsTo)}}}})
+	}
+	if len(q.Responsible) > 0 {
+		values := bson.A{}
+		for _, id := range q.Responsible {
+			if id == "" {
+				values = append(values, nil) // a client without one has no such field
+			} else {
+				values = append(values, id)
+			}
+		}
+		is("responsible", bson.D{{Key: "$in", Value: values}})
+	}
+	if q.ConfirmBy != 0 {
+		is("confirm_by", bson.D{{Key: "$gt", Value: store.Time(0)}, {Key: "$lte", Value: q.ConfirmBy}})
 	}
 	if len(expires) > 0 {
 		is("$and", expires)

@@ -133,5 +133,8 @@ func taken(kind store.Kind, err error) error {
 		index, _, _ = strings.Cut(index, " ")
 		field = lastField(index)
 	}
+	if field != "_id" {
+		field = strings.TrimPrefix(field, "_") // what derives from a field is told by its name
+	}
 	return &store.Exists{Kind: kind, Field: field}
 }

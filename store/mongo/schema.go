@@ -25,7 +25,7 @@ const (
 
 // schemaVersion is what this code reads and writes. A database at a lower one
 // is migrated when it is opened.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations[n] brings the data of a database from version n to n+1. It may be
 // interrupted, repeated, and run by several nodes at once. The first has
@@ -33,6 +33,7 @@ const schemaVersion = 1
 func migrations() []func(context.Context, *Store) error {
 	return []func(context.Context, *Store) error{
 		func(context.Context, *Store) error { return nil },
+		rederive,
 	}
 }
 
@@ -173,13 +174,22 @@ func indexes() map[string][]driver.IndexModel {
 	}
 	key := unique("workspace", "key")
 	key.Options.SetPartialFilterExpression(bson.D{{Key: "key", Value: bson.D{{Key: "$exists", Value: true}}}})
+	where := func(m driver.IndexModel, condition bson.D) driver.IndexModel {
+		m.Options.SetPartialFilterExpression(condition)
+		return m
+	}
+	exists := bson.D{{Key: "$exists", Value: true}}
+	userName := where(unique(fieldUserName), bson.D{{Key: fieldUserName, Value: exists}})
+	provisioned := where(index("provisioned", "name"), bson.D{{Key: "provisioned", Value: true}})
+	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: exists}})
 	return map[string][]driver.IndexModel{
 		string(store.KindClient): {
 			key,
 			index(fieldName, "_id"), index("created_at", "_id"), index(fieldExpires, "_id"),
-			index("workspace", fieldName, "_id"), index("account", fieldName, "_id"),
+			index("workspace", fieldName, "_id"), index("account", fieldName, "_id"), index("responsible", fieldName, "_id"),
+			index(fieldEnds), toConfirm,
 		},
-		string(store.KindAccount):   {unique("name"), index("teams", "name"), index("licence", "name")},
+		string(store.KindAccount):   {unique("name"), index("teams", "name"), index("licence", "name"), userName, provisioned},
 		string(store.KindTeam):      {unique("name")},
 		string(store.KindWorkspace): {unique("name")},
 		string(store.KindAPI):       {unique("name"), unique("audience")},
@@ -187,7 +197,10 @@ func indexes() map[string][]driver.IndexModel {
 		string(store.KindGrant):     {index("holder", "workspace"), index("workspace", "_id"), index("roles.role", "_id")},
 		// No TTL index: the database's clock must not decide when a token that was
 		// revoked is forgotten. Prune does, by the clock that tokens expire by.
-		string(store.KindRevocation): {index("expires_at")},
+		string(store.KindRevocation):  {index("expires_at")},
+		string(store.KindSession):     {index("expires_at")},
+		string(store.KindIdempotency): {index("expires_at")},
+		string(store.KindDelivery):    {index("status", "due_at", "_id"), index("webhook", "_id"), index("expires_at")},
 		string(store.KindAudit): {
 			index("at", "_id"), index("workspace", "at", "_id"), index("workspace", "place"), index("place", "at", "_id"),
 			index("account", "at", "_id"), index("client", "at", "_id"), index("target", "at", "_id"),

@@ -2,18 +2,23 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 
 	"postern/store"
 )
 
 func accountTable() *table {
 	return &table{
-		columns: []string{"name", "kind", "status", "licence", "search"},
+		columns: []string{"name", "kind", "status", "licence", "search", "user_name", "provisioned"},
 		values: func(r store.Record) []any {
 			a := r.(*store.Account)
+			var userName any // NULL: only names are unique
+			if a.UserName != "" {
+				userName = strings.ToLower(a.UserName)
+			}
 			return []any{
 				a.Name, string(a.AccountKind), string(a.Status), string(a.Licence),
-				searchable(a.Name, a.DisplayName, a.Email, string(a.ID)),
+				searchable(a.Name, a.DisplayName, a.Email, a.UserName, string(a.ID)), userName, a.Provisioned,
 			}
 		},
 		links: func(r store.Record) []string {
@@ -59,6 +64,12 @@ func (s *Store) Accounts(ctx context.Context, q store.AccountQuery) ([]*store.Ac
 	}
 	if q.Licence != "" {
 		c.and("licence > '' AND licence = ?", string(q.Licence)) // the first half lets the index be used
+	}
+	if q.Provisioned {
+		c.and("provisioned")
+	}
+	if q.UserName != "" {
+		c.and("user_name = ?", strings.ToLower(q.UserName))
 	}
 	c.contains(q.Search)
 	if q.After != "" {

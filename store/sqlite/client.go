@@ -12,7 +12,7 @@ import (
 
 func clientTable() *table {
 	return &table{
-		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at"},
+		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at", "responsible", "confirm_by"},
 		values: func(r store.Record) []any {
 			c := r.(*store.Client)
 			var key any // NULL: only keys are unique
@@ -22,12 +22,23 @@ func clientTable() *table {
 			return []any{
 				string(c.Workspace), key, strings.ToLower(c.Name), searchable(c.Name, c.Description, c.ClientKey, string(c.ID)),
 				string(c.Account), string(c.ClientKind), string(c.Status), int64(c.CreatedAt), expiry(c.ExpiresAt),
+				string(c.Responsible), int64(c.ConfirmBy),
 			}
+		},
+		links: func(r store.Record) []string {
+			var ends []string
+			for _, t := range r.(*store.Client).Ends() {
+				ends = append(ends, endLink(t))
+			}
+			return ends
 		},
 		computed:       ", last_used",
 		computedValues: ", coalesce((SELECT max(success_at) FROM last_use WHERE client = ?1), 0)",
 	}
 }
+
+// endLink is a time that is ordered as text.
+func endLink(t store.Time) string { return fmt.Sprintf("%016d", int64(t)) }
 
 // expiry is an expiry as it is ordered: never comes last.
 func expiry(t store.Time) int64 {
@@ -133,6 +144,13 @@ func clientConditions(q store.ClientQuery) *conditions {
 	}
 	if q.ExpiresBy != 0 {
 		c.and("expires_at <= ?", int64(q.ExpiresBy))
+	}
+	if q.EndsTo != 0 {
+		c.and("id IN (SELECT id FROM links WHERE kind = ? AND value >= ? AND value < ?)", string(store.KindClient), endLink(q.EndsFrom), endLink(q.EndsTo))
+	}
+	in(c, "responsible", q.Responsible)
+	if q.ConfirmBy != 0 {
+		c.and("confirm_by > 0 AND confirm_by <= ?", int64(q.ConfirmBy)) // the first half lets the index be used
 	}
 	return c
 }

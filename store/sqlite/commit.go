@@ -147,10 +147,13 @@ func (st *step) taken(w *writer, err error) error {
 // Prune implements store.Committer.
 func (s *Store) Prune(ctx context.Context, now, keepUsage store.Time) error {
 	// In small jobs: other writes get in between.
-	for _, pruned := range []func(*writer) (int, []store.Change, error){
-		func(w *writer) (int, []store.Change, error) { return w.pruneRevocations(now) },
+	prunes := []func(*writer) (int, []store.Change, error){
 		func(w *writer) (int, []store.Change, error) { return w.pruneUsage(keepUsage) },
-	} {
+	}
+	for _, kind := range endingKinds() {
+		prunes = append(prunes, func(w *writer) (int, []store.Change, error) { return w.pruneEnded(kind, now) })
+	}
+	for _, pruned := range prunes {
 		for rows := some; rows == some; {
 			err := s.write.do(ctx, &job{run: func(w *writer) (changes []store.Change, err error) {
 				rows, changes, err = pruned(w)

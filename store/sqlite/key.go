@@ -13,14 +13,25 @@ import (
 )
 
 func revocationTable() *table {
+	return ending(func(r store.Record) store.Time { return r.(*store.Revocation).ExpiresAt })
+}
+
+// ending is a table of records that Prune deletes after their end.
+func ending(ends func(store.Record) store.Time) *table {
 	return &table{
 		columns: []string{"expires_at"},
-		values:  func(r store.Record) []any { return []any{int64(r.(*store.Revocation).ExpiresAt)} },
+		values:  func(r store.Record) []any { return []any{int64(ends(r))} },
 	}
 }
 
-func (w *writer) pruneRevocations(now store.Time) (int, []store.Change, error) {
-	stmt, err := w.prepare("DELETE FROM revocations WHERE id IN (SELECT id FROM revocations WHERE expires_at > 0 AND expires_at < ? LIMIT ?) RETURNING id")
+// endingKinds are those that Prune deletes after their end.
+func endingKinds() []store.Kind {
+	return []store.Kind{store.KindRevocation, store.KindSession, store.KindDelivery, store.KindIdempotency}
+}
+
+// pruneEnded deletes some records of a kind that ended before now.
+func (w *writer) pruneEnded(kind store.Kind, now store.Time) (int, []store.Change, error) {
+	stmt, err := w.prepare(fmt.Sprintf("DELETE FROM %s WHERE id IN (SELECT id FROM %[1]s WHERE expires_at > 0 AND expires_at < ? LIMIT ?) RETURNING id", kind))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -29,15 +40,19 @@ func (w *writer) pruneRevocations(now store.Time) (int, []store.Change, error) {
 		return 0, nil, err
 	}
 	defer rows.Close() //nolint:errcheck // Err has what went wrong
+	n := 0
 	var changes []store.Change
 	for rows.Next() {
-		c := store.Change{Kind: store.KindRevocation}
+		c := store.Change{Kind: kind}
 		if err := rows.Scan(&c.Key); err != nil {
 			return 0, nil, err
 		}
-		changes = append(changes, c)
+		n++
+		if slices.Contains(store.WatchedKinds(), kind) {
+			changes = append(changes, c)
+		}
 	}
-	return len(changes), changes, rows.Err()
+	return n, changes, rows.Err()
 }
 
 // heartbeats are kept in memory: they tell that the writer's goroutine and the

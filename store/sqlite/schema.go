@@ -60,6 +60,33 @@ func migrations() [][]string {
 			success_at INTEGER NOT NULL, success_address TEXT NOT NULL, success_endpoint TEXT NOT NULL,
 			refusal_at INTEGER NOT NULL, refusal_address TEXT NOT NULL, refusal_endpoint TEXT NOT NULL,
 			PRIMARY KEY (client, secret)) WITHOUT ROWID`,
+	}, {
+		records("webhooks", ""),
+		records("deliveries", "webhook TEXT NOT NULL, status TEXT NOT NULL, due_at INTEGER NOT NULL, expires_at INTEGER NOT NULL"),
+		"CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE status = 'waiting'",
+		"CREATE INDEX deliveries_by_webhook ON deliveries (webhook, id)",
+		"CREATE INDEX deliveries_by_expiry ON deliveries (expires_at) WHERE expires_at > 0",
+		records("sessions", "expires_at INTEGER NOT NULL"),
+		"CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at > 0",
+		records("idempotency", "expires_at INTEGER NOT NULL"),
+		"CREATE INDEX idempotency_by_expiry ON idempotency (expires_at) WHERE expires_at > 0",
+
+		// user_name is lower-cased, and NULL for none.
+		"ALTER TABLE accounts ADD COLUMN user_name TEXT",
+		"ALTER TABLE accounts ADD COLUMN provisioned INTEGER NOT NULL DEFAULT 0",
+		"CREATE UNIQUE INDEX accounts_by_user_name ON accounts (user_name) WHERE user_name IS NOT NULL",
+		"CREATE INDEX accounts_provisioned ON accounts (name) WHERE provisioned",
+
+		"ALTER TABLE clients ADD COLUMN responsible TEXT NOT NULL DEFAULT ''",
+		"ALTER TABLE clients ADD COLUMN confirm_by INTEGER NOT NULL DEFAULT 0",
+		"UPDATE clients SET responsible = coalesce(json_extract(doc, '$.responsible'), '')",
+		"CREATE INDEX clients_by_responsible ON clients (responsible, sort_name, id)",
+		"CREATE INDEX clients_to_confirm ON clients (confirm_by, id) WHERE confirm_by > 0",
+		// As endLinks writes them.
+		`INSERT OR IGNORE INTO links (kind, value, id) SELECT 'clients', printf('%016d', expires_at), id FROM clients WHERE expires_at < 9223372036854775807`,
+		`INSERT OR IGNORE INTO links (kind, value, id) SELECT 'clients', printf('%016d', json_extract(s.value, '$.expires_at')), c.id
+			FROM clients AS c, json_each(c.doc, '$.secrets') AS s
+			WHERE coalesce(json_extract(s.value, '$.expires_at'), 0) > 0 AND coalesce(json_extract(s.value, '$.revoked_at'), 0) = 0`,
 	}}
 }
 
@@ -75,7 +102,7 @@ func records(name, columns string) string {
 // checked are the tables in the order in which a start checks them.
 func checked() []string {
 	return []string{
-		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations",
-		"accounts", "clients", "grants", "links", "last_use", "usage", "audit",
+		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "webhooks",
+		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "deliveries", "usage", "audit",
 	}
 }

@@ -44,6 +44,10 @@ func tables() map[store.Kind]*table {
 		store.KindInstallation: {},
 		store.KindChain:        {},
 		store.KindLease:        {},
+		store.KindWebhook:      {},
+		store.KindDelivery:     deliveryTable(),
+		store.KindSession:      ending(func(r store.Record) store.Time { return r.(*store.Session).ExpiresAt }),
+		store.KindIdempotency:  ending(func(r store.Record) store.Time { return r.(*store.Idempotency).ExpiresAt }),
 	}
 	for kind, t := range out {
 		t.name = string(kind)

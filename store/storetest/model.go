@@ -111,6 +111,9 @@ func (m *model) wanted(c *store.Client, q store.ClientQuery) bool {
 		(q.Status == "" && state != store.ClientDeleted || q.Status == state) &&
 		strings.Contains(texts, strings.ToLower(q.Search)) &&
 		(!q.Unused || m.lastUse[c.ID] == 0) &&
+		(q.EndsTo == 0 || slices.ContainsFunc(c.Ends(), func(t store.Time) bool { return q.EndsFrom <= t && t < q.EndsTo })) &&
+		(len(q.Responsible) == 0 || slices.Contains(q.Responsible, c.Responsible)) &&
+		(q.ConfirmBy == 0 || c.ConfirmBy != 0 && c.ConfirmBy <= q.ConfirmBy) &&
 		(q.ExpiresBy == 0 || c.ExpiresAt != 0 && c.ExpiresAt <= q.ExpiresBy)
 }
 

@@ -119,7 +119,12 @@ func (g *generator) record() store.Record {
 			Workspace: store.WorkspaceID(g.pick("", "w", "W")), Account: store.AccountID(g.pick("a", "b")),
 			ClientKind: store.ClientKind(g.pick("service", "personal")), Status: store.ClientStatus(g.pick("active", "active", "pending", "revoked", "deleted")),
 			CreatedAt: start + store.Time(g.IntN(5)), ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2)),
-			Description: g.pick("", "", "désc"),
+			Description: g.pick("", "", "désc"), Responsible: store.AccountID(g.pick("", "a", "b")),
+			ConfirmBy: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2)),
+			Secrets: []store.ClientSecret{
+				{ID: "s1", ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2))},
+				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2))},
+			},
 		}
 	}
 }
@@ -138,6 +143,16 @@ func (g *generator) query() store.ClientQuery {
 	q.Unused = g.IntN(5) == 0
 	if g.IntN(5) == 0 {
 		q.ExpiresBy = start + store.Time(g.IntN(5))
+	}
+	if g.IntN(5) == 0 {
+		q.EndsFrom = start + store.Time(g.IntN(5))
+		q.EndsTo = q.EndsFrom + store.Time(g.IntN(3))
+	}
+	if g.IntN(5) == 0 {
+		q.Responsible = []store.AccountID{store.AccountID(g.pick("", "a", "c")), "b"}
+	}
+	if g.IntN(8) == 0 {
+		q.ConfirmBy = start + store.Time(g.IntN(5))
 	}
 	if clients := g.model.clients(q); len(clients) > 0 && g.IntN(3) == 0 {
 		q.After = g.model.cursor(clients[g.IntN(len(clients))], q.Sort)

@@ -84,6 +84,16 @@ func testSingle(t *testing.T, s store.Store) {
 	if _, err := s.AccountByName(ctx, a.Name+"x"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an account name that is not there: got error %v, want ErrNotFound", err)
 	}
+	for _, want := range []store.Record{c, a} {
+		if got, err := s.Get(ctx, want.Kind(), want.Key()); err != nil {
+			t.Errorf("get %s: %v", want.Kind(), err)
+		} else {
+			same(t, "get "+string(want.Kind()), want, got)
+		}
+		if _, err := s.Get(ctx, want.Kind(), want.Key()+"x"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("get %s that is not there: got error %v, want ErrNotFound", want.Kind(), err)
+		}
+	}
 	if got, err := s.GrantsOf(ctx, "usr-without"); err != nil || len(got) != 0 {
 		t.Errorf("grants of who has none: got %v, %v; want none and no error", got, err)
 	}
@@ -100,6 +110,7 @@ func testUnique(t *testing.T, s store.Store) {
 		{"workspace", "name", &store.Workspace{ID: "u2", Name: "u2"}, &store.Workspace{ID: "u3", Name: "u2"}},
 		{"workspace id and name", "_id", &store.Workspace{ID: "u4", Name: "u4"}, &store.Workspace{ID: "u4", Name: "u4"}},
 		{"account", "name", &store.Account{ID: "u1", Name: "u1"}, &store.Account{ID: "u2", Name: "u1"}},
+		{"account user name in any case", "user_name", &store.Account{ID: "u3", Name: "u3", UserName: "Ann@Example"}, &store.Account{ID: "u4", Name: "u4", UserName: "ann@example"}},
 		{"team", "name", &store.Team{ID: "u1", Name: "u1"}, &store.Team{ID: "u2", Name: "u1"}},
 		{"API name", "name", &store.API{ID: "u1", Name: "u1", Audience: "u1"}, &store.API{ID: "u2", Name: "u1", Audience: "u2"}},
 		{"API audience", "audience", &store.API{ID: "u3", Name: "u3", Audience: "u3"}, &store.API{ID: "u4", Name: "u4", Audience: "u3"}},

@@ -14,7 +14,7 @@
 //     names the key.
 //   - The JSON of an audit entry comes back byte for byte if it was compact.
 //   - Any text may hold a NUL, except an id or a name that must be unique.
-//   - What Prune deletes comes through the feed.
+//   - What Prune deletes of watched kinds comes through the feed.
 package storetest
 
 import (
@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"clients", testClients},
 		{"accounts", testAccounts},
 		{"grants", testGrants},
+		{"deliveries", testDeliveries},
 		{"audit", testAudit},
 		{"all", testAll},
 		{"feed", testFeed},

@@ -19,6 +19,11 @@ func testPrune(t *testing.T, s store.Store) {
 		store.Insert(&store.Revocation{ID: "ended", ExpiresAt: now - 1}),
 		store.Insert(&store.Revocation{ID: "ends", ExpiresAt: now + 1}),
 		store.Insert(&store.Revocation{ID: "never"}),
+		store.Insert(&store.Session{ID: "ended", ExpiresAt: now - 1}),
+		store.Insert(&store.Session{ID: "ends", ExpiresAt: now + 1}),
+		store.Insert(&store.Idempotency{ID: "ended", ExpiresAt: now - 1}),
+		store.Insert(&store.Delivery{ID: "ended", ExpiresAt: now - 1}),
+		store.Insert(&store.Delivery{ID: "waits"}),
 		store.Insert(&store.Client{ID: "expired", ExpiresAt: 1}),
 		store.Insert(&store.AuditEntry{ID: "old", At: 1}))
 	row := func(hour store.Time) store.Usage {
@@ -36,8 +41,8 @@ func testPrune(t *testing.T, s store.Store) {
 		t.Fatalf("prune: %v", err)
 	}
 	same(t, "the change", []store.Change{{Kind: store.KindRevocation, Key: "ended"}}, next(t, feed, 1))
-	same(t, "what is left", []string{"ends", "never", "node", "expired", "old"},
-		keys(all(t, s, store.KindRevocation, store.KindHeartbeat, store.KindClient, store.KindAudit)))
+	same(t, "what is left", []string{"ends", "never", "node", "expired", "old", "ends", "waits"},
+		keys(all(t, s, store.KindRevocation, store.KindHeartbeat, store.KindClient, store.KindAudit, store.KindSession, store.KindIdempotency, store.KindDelivery)))
 	kept := usage(t, s, store.UsageQuery{})
 	same(t, "usage rows", 2, len(kept))
 	same(t, "last uses", 1, len(lastUses(t, s, "c")))
@@ -49,11 +54,13 @@ func testPrune(t *testing.T, s store.Store) {
 }
 
 func testContexts(t *testing.T, s store.Store) {
-	commit(t, s, store.Insert(&store.Client{ID: "there"}), store.Insert(&store.Account{ID: "there", Name: "there"}))
+	commit(t, s, store.Insert(&store.Client{ID: "there"}), store.Insert(&store.Team{ID: "there", Name: "there"}), store.Insert(&store.Account{ID: "there", Name: "there"}))
 	calls := map[string]func(context.Context) error{
 		"Client":        func(ctx context.Context) error { _, err := s.Client(ctx, "there"); return err },
 		"Account":       func(ctx context.Context) error { _, err := s.Account(ctx, "there"); return err },
 		"AccountByName": func(ctx context.Context) error { _, err := s.AccountByName(ctx, "there"); return err },
+		"Get":           func(ctx context.Context) error { _, err := s.Get(ctx, store.KindTeam, "there"); return err },
+		"Deliveries":    func(ctx context.Context) error { _, err := s.Deliveries(ctx, store.DeliveryQuery{}); return err },
 		"GrantsOf":      func(ctx context.Context) error { _, err := s.GrantsOf(ctx, "there"); return err },
 		"All": func(ctx context.Context) error {
 			return s.All(ctx, func(store.Record) error { return nil }, store.KindClient)
@@ -88,7 +95,7 @@ func testContexts(t *testing.T, s store.Store) {
 			})
 		}
 	}
-	same(t, "what was written", []string{}, keys(all(t, s, store.KindTeam, store.KindLease, store.KindHeartbeat)))
+	same(t, "what was written", []string{"there"}, keys(all(t, s, store.KindTeam, store.KindLease, store.KindHeartbeat)))
 	same(t, "usage that was written", 0, len(usage(t, s, store.UsageQuery{})))
 	commit(t, s, store.Insert(&store.Team{ID: "no", Name: "no"}))
 }
