@@ -77,4 +77,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx
+	-@.ci/tools mongod nginx scim2-tester scim-sanity
