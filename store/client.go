@@ -84,6 +84,31 @@ type ClientSecret struct {
 	RevokedAt  Time     `json:"revoked_at,omitempty"`
 }
 
+// SlowSecret returns the client's imported secret that is kept by a slow hash
+// and not revoked, or nil. There is one at most; a client that is deleted has
+// none.
+func (c *Client) SlowSecret() *ClientSecret {
+	if c.Status == ClientDeleted {
+		return nil
+	}
+	for i := range c.Secrets {
+		if s := &c.Secrets[i]; s.SlowHash != "" && s.RevokedAt == 0 {
+			return s
+		}
+	}
+	return nil
+}
+
+// SlowCost returns the part of a slow hash that says what comparing with it
+// costs: its algorithm and parameters, without salt and digest.
+func SlowCost(hash string) string {
+	cut := func(text string) string { return text[:max(strings.LastIndexByte(text, '$'), 0)] }
+	if strings.HasPrefix(hash, "$2") { // bcrypt has salt and digest in one
+		return cut(hash)
+	}
+	return cut(cut(hash))
+}
+
 // Live reports whether the secret can be used at a time, as far as the secret
 // itself goes.
 func (s *ClientSecret) Live(now Time) bool { return s.RevokedAt == 0 && !s.ExpiresAt.Over(now) }
@@ -178,6 +203,7 @@ type ClientQuery struct {
 	EndsFrom   Time         // the client or one of its unrevoked secrets expires at EndsFrom <= t < EndsTo
 	EndsTo     Time         // 0 does not ask
 	ConfirmBy  Time         // has a ConfirmBy, and not later than this
+	Slow       bool         // has a SlowSecret
 
 	// Responsible are accounts of which one is responsible; "" among them means
 	// nobody. Empty does not ask.

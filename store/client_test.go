@@ -41,3 +41,38 @@ func TestAuthenticates(t *testing.T) {
 		t.Error("a client authenticates by another method than those of its list")
 	}
 }
+
+func TestSlowCost(t *testing.T) {
+	for hash, want := range map[string]string{
+		"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy": "$2a$10",
+		"$pbkdf2-sha256$i=25000,l=32$c2FsdA$ZGlnZXN0":                  "$pbkdf2-sha256$i=25000,l=32",
+		"$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$ZGlnZXN0":               "$argon2id$v=19$m=19456,t=2,p=1",
+		"": "", "$": "", "x": "",
+	} {
+		if got := store.SlowCost(hash); got != want {
+			t.Errorf("SlowCost(%q) = %q, want %q", hash, got, want)
+		}
+	}
+}
+
+func TestSlowSecret(t *testing.T) {
+	native, imported := store.ClientSecret{ID: "a", Hash: []byte{1}}, store.ClientSecret{ID: "b", SlowHash: "$2a$10$x"}
+	revoked := imported
+	revoked.RevokedAt = 1
+	for _, tt := range []struct {
+		name   string
+		client store.Client
+		want   store.SecretID
+	}{
+		{"native", store.Client{Secrets: []store.ClientSecret{native}}, ""},
+		{"imported", store.Client{Secrets: []store.ClientSecret{native, imported}}, "b"},
+		{"revoked", store.Client{Secrets: []store.ClientSecret{native, revoked}}, ""},
+		{"of a revoked client", store.Client{Status: store.ClientRevoked, Secrets: []store.ClientSecret{imported}}, "b"},
+		{"of a deleted client", store.Client{Status: store.ClientDeleted, Secrets: []store.ClientSecret{imported}}, ""},
+	} {
+		got := tt.client.SlowSecret()
+		if got == nil != (tt.want == "") || got != nil && got.ID != tt.want {
+			t.Errorf("%s: SlowSecret() = %+v, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -4,7 +4,8 @@
 // keys, revocations, webhooks, and the grants of teams) is in memory: asking for one
 // reads nothing, and one that is not there does not exist. Of clients and of
 // accounts with their grants the ones used lately are in memory, bounded in
-// number, each for at most a minute.
+// number, each for at most a minute; of clients that were imported it is known
+// what comparing with their secrets costs.
 //
 // Run keeps that true by the change feed of the store within, and Age tells
 // how true it is. What is read before the first load, or when Run has ended,

@@ -136,6 +136,17 @@ func (f *fake) Client(ctx context.Context, id store.ClientID) (*store.Client, er
 	return r.(*store.Client), nil
 }
 
+func (f *fake) Clients(ctx context.Context, q store.ClientQuery) ([]*store.Client, error) {
+	var found []*store.Client
+	err := f.All(ctx, func(r store.Record) error {
+		if c := r.(*store.Client); q.Slow && c.SlowSecret() != nil {
+			found = append(found, c)
+		}
+		return nil
+	}, store.KindClient)
+	return found, err
+}
+
 func (f *fake) Account(ctx context.Context, id store.AccountID) (*store.Account, error) {
 	r, err := f.read(ctx, store.KindAccount, string(id))
 	if err != nil {

@@ -187,6 +187,10 @@ func (s *Store) load(ctx context.Context) error {
 		q.After = page[len(page)-1].ID
 	}
 
+	if err := s.loadSlow(ctx, &next.slow); err != nil {
+		return err
+	}
+
 	s.whole.Store(next)
 	s.clients.clear()
 	s.holders.clear()
@@ -230,6 +234,8 @@ func (s *Store) applyHeartbeat(c store.Change) {
 }
 
 func (s *Store) applyClient(c store.Change) {
+	changed, _ := c.Record.(*store.Client)
+	s.whole.Load().slow.apply(store.ClientID(c.Key), changed)
 	s.clients.change(store.ClientID(c.Key), func(old *store.Client) (*store.Client, bool) {
 		next, ok := c.Record.(*store.Client)
 		if ok && old.Revision >= next.Revision {

@@ -29,6 +29,7 @@ type whole struct {
 	revocations  shelf[*store.Revocation]
 	webhooks     shelf[*store.Webhook]
 	teamGrants   sync.Map // store.HolderID -> []*store.Grant, by workspace
+	slow         slow
 
 	mu       sync.Mutex
 	byClient map[store.ClientID]map[string]store.Time // when the revocations of a client end

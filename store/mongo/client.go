@@ -19,6 +19,7 @@ const (
 	fieldName    = "_name"    // in lower case
 	fieldExpires = "_expires" // milliseconds; never is the greatest number
 	fieldEnds    = "_ends"    // milliseconds, of the client and its secrets
+	fieldSlow    = "_slow"    // there only on clients with a SlowSecret
 	fieldUse     = "_use"     // of a joined document of lastSuccess
 )
 
@@ -31,12 +32,16 @@ func deriveClient(c *store.Client) bson.D {
 	for _, t := range c.Ends() {
 		ends = append(ends, int64(t))
 	}
-	return bson.D{
+	derived := bson.D{
 		{Key: fieldEnds, Value: ends},
 		{Key: fieldName, Value: strings.ToLower(c.Name)},
 		{Key: fieldExpires, Value: neverLast(c.ExpiresAt)},
 		{Key: fieldSearch, Value: lowered(c.Name, c.Description, c.ClientKey, string(c.ID))},
 	}
+	if c.SlowSecret() != nil {
+		derived = append(derived, bson.E{Key: fieldSlow, Value: true})
+	}
+	return derived
 }
 
 func neverLast(t store.Time) int64 {
@@ -168,7 +173,7 @@ func (s *Store) narrowed(ctx context.Context, q store.ClientQuery, look bool) (f
 	case q.Unused:
 		from, wanted = lastSuccess, neverUsed()
 	case len(q.Workspaces) == 0 && q.Account == "" && q.ExpiresBy == 0 && q.EndsTo == 0 &&
-		len(q.Responsible) == 0 && q.ConfirmBy == 0 && q.Status != store.ClientExpired:
+		len(q.Responsible) == 0 && q.ConfirmBy == 0 && !q.Slow && q.Status != store.ClientExpired:
 		opts.SetHint(ordered(1, "$natural")) // by an index that leaves nothing out it takes three times as long
 	}
 	found, err := collect[struct {
@@ -268,6 +273,9 @@ func clientFilter(q store.ClientQuery) bson.D {
 	}
 	if q.ConfirmBy != 0 {
 		is("confirm_by", bson.D{{Key: "$gt", Value: store.Time(0)}, {Key: "$lte", Value: q.ConfirmBy}})
+	}
+	if q.Slow {
+		is(fieldSlow, true)
 	}
 	if len(expires) > 0 {
 		is("$and", expires)

@@ -181,13 +181,14 @@ func indexes() map[string][]driver.IndexModel {
 	exists := bson.D{{Key: "$exists", Value: true}}
 	userName := where(unique(fieldUserName), bson.D{{Key: fieldUserName, Value: exists}})
 	provisioned := where(index("provisioned", "name"), bson.D{{Key: "provisioned", Value: true}})
+	slow := where(index(fieldSlow, fieldName, "_id"), bson.D{{Key: fieldSlow, Value: true}})
 	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: exists}})
 	return map[string][]driver.IndexModel{
 		string(store.KindClient): {
 			key,
 			index(fieldName, "_id"), index("created_at", "_id"), index(fieldExpires, "_id"),
 			index("workspace", fieldName, "_id"), index("account", fieldName, "_id"), index("responsible", fieldName, "_id"),
-			index(fieldEnds), toConfirm,
+			index(fieldEnds), toConfirm, slow,
 		},
 		string(store.KindAccount):   {unique("name"), index("teams", "name"), index("licence", "name"), userName, provisioned},
 		string(store.KindTeam):      {unique("name")},

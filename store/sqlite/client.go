@@ -12,7 +12,7 @@ import (
 
 func clientTable() *table {
 	return &table{
-		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at", "responsible", "confirm_by"},
+		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at", "responsible", "confirm_by", "slow"},
 		values: func(r store.Record) []any {
 			c := r.(*store.Client)
 			var key any // NULL: only keys are unique
@@ -22,7 +22,7 @@ func clientTable() *table {
 			return []any{
 				string(c.Workspace), key, strings.ToLower(c.Name), searchable(c.Name, c.Description, c.ClientKey, string(c.ID)),
 				string(c.Account), string(c.ClientKind), string(c.Status), int64(c.CreatedAt), expiry(c.ExpiresAt),
-				string(c.Responsible), int64(c.ConfirmBy),
+				string(c.Responsible), int64(c.ConfirmBy), c.SlowSecret() != nil,
 			}
 		},
 		links: func(r store.Record) []string {
@@ -151,6 +151,9 @@ func clientConditions(q store.ClientQuery) *conditions {
 	in(c, "responsible", q.Responsible)
 	if q.ConfirmBy != 0 {
 		c.and("confirm_by > 0 AND confirm_by <= ?", int64(q.ConfirmBy)) // the first half lets the index be used
+	}
+	if q.Slow {
+		c.and("slow")
 	}
 	return c
 }

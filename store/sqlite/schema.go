@@ -87,6 +87,9 @@ func migrations() [][]string {
 		`INSERT OR IGNORE INTO links (kind, value, id) SELECT 'clients', printf('%016d', json_extract(s.value, '$.expires_at')), c.id
 			FROM clients AS c, json_each(c.doc, '$.secrets') AS s
 			WHERE coalesce(json_extract(s.value, '$.expires_at'), 0) > 0 AND coalesce(json_extract(s.value, '$.revoked_at'), 0) = 0`,
+	}, {
+		"ALTER TABLE clients ADD COLUMN slow INTEGER NOT NULL DEFAULT 0",
+		"CREATE INDEX clients_slow ON clients (sort_name, id) WHERE slow",
 	}}
 }
 

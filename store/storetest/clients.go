@@ -32,6 +32,8 @@ func testClients(t *testing.T, s store.Store) {
 		"revoked":                  {Status: store.ClientRevoked, Now: now},
 		"deleted":                  {Status: store.ClientDeleted, Now: now},
 		"unused":                   {Unused: true},
+		"slow":                     {Slow: true},
+		"slow and revoked":         {Slow: true, Status: store.ClientRevoked, Now: now},
 		"expires soon":             {ExpiresBy: now},
 		"active and expires later": {Status: store.ClientActive, Now: now, ExpiresBy: now + 5},
 		"search in a name":         {Search: "BAK"},
@@ -144,6 +146,9 @@ func manyClients(t *testing.T, s store.Store) *model {
 		}
 		if i%5 == 0 {
 			c.ClientKey = fmt.Sprint("Key-", i)
+		}
+		if i%4 == 0 {
+			c.Secrets = []store.ClientSecret{{ID: "1", SlowHash: "$2a$10$x", RevokedAt: store.Time(i % 8)}}
 		}
 		writes = append(writes, store.Insert(c))
 		if i%3 == 0 {

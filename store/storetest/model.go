@@ -113,6 +113,7 @@ func (m *model) wanted(c *store.Client, q store.ClientQuery) bool {
 		(!q.Unused || m.lastUse[c.ID] == 0) &&
 		(q.EndsTo == 0 || slices.ContainsFunc(c.Ends(), func(t store.Time) bool { return q.EndsFrom <= t && t < q.EndsTo })) &&
 		(len(q.Responsible) == 0 || slices.Contains(q.Responsible, c.Responsible)) &&
+		(!q.Slow || c.SlowSecret() != nil) &&
 		(q.ConfirmBy == 0 || c.ConfirmBy != 0 && c.ConfirmBy <= q.ConfirmBy) &&
 		(q.ExpiresBy == 0 || c.ExpiresAt != 0 && c.ExpiresAt <= q.ExpiresBy)
 }

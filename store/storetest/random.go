@@ -123,7 +123,7 @@ func (g *generator) record() store.Record {
 			ConfirmBy: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2)),
 			Secrets: []store.ClientSecret{
 				{ID: "s1", ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2))},
-				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2))},
+				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2)), SlowHash: g.pick("", "$2a$10$x")},
 			},
 		}
 	}
@@ -151,6 +151,7 @@ func (g *generator) query() store.ClientQuery {
 	if g.IntN(5) == 0 {
 		q.Responsible = []store.AccountID{store.AccountID(g.pick("", "a", "c")), "b"}
 	}
+	q.Slow = g.IntN(5) == 0
 	if g.IntN(8) == 0 {
 		q.ConfirmBy = start + store.Time(g.IntN(5))
 	}
