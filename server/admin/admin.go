@@ -76,6 +76,7 @@ type Options struct {
 // Admin carries out operations.
 type Admin struct {
 	Options
+	signIns *signIns
 }
 
 // New returns an Admin.
@@ -89,7 +90,7 @@ func New(o Options) *Admin {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Admin{o}
+	return &Admin{Options: o, signIns: newSignIns()}
 }
 
 // Actor is who asks for an operation: an account, by a credential, from an

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"postern/store"
 )
@@ -13,13 +14,15 @@ type Kind int
 
 // The kinds of errors.
 const (
-	Invalid      Kind = iota + 1 // the input is wrong: see Faults
-	Forbidden                    // the actor may not
-	NotFound                     // no such thing, or none that the actor may see
-	Conflict                     // the rules of its life do not allow it now
-	Stale                        // changed since the actor read it
-	Precondition                 // the revision must be named
-	Unavailable                  // the store gives no answer
+	Invalid         Kind = iota + 1 // the input is wrong: see Faults
+	Forbidden                       // the actor may not
+	NotFound                        // no such thing, or none that the actor may see
+	Conflict                        // the rules of its life do not allow it now
+	Stale                           // changed since the actor read it
+	Precondition                    // the revision must be named
+	Unavailable                     // the store gives no answer
+	Unauthenticated                 // a name and password that are not good
+	TooMany                         // too often: see RetryAfter
 )
 
 // Error is a refusal. Its text is for the actor, and holds no secret.
@@ -28,7 +31,9 @@ type Error struct {
 	Message string  // one line: the cause, and what to do
 	Faults  []Fault // of Invalid, each with its place
 	Unknown bool    // of Unavailable: the change may or may not have been made
-	Err     error   // for the operator's log
+	// RetryAfter is, of TooMany, how long until it is worth to come again.
+	RetryAfter time.Duration
+	Err        error // for the operator's log
 }
 
 // Fault is one thing wrong with the input.

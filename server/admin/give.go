@@ -116,14 +116,28 @@ func (a *Admin) givesAccount(ctx context.Context, by *Actor, op Operation, accou
 	if acc := by.Account(); acc != nil && acc.ID == account.ID && (by.Client == nil || !by.Client.Narrowed) {
 		return nil // its own
 	}
-	grants := slices.Clone(own)
-	for _, t := range account.Teams {
-		held, err := a.Store.GrantsOf(ctx, store.HolderID(t))
-		if err != nil {
-			return fromStore(op.Name, err)
-		}
-		grants = append(grants, held...)
+	if err := a.givesGrants(by, op, own); err != nil {
+		return err
 	}
+	for _, t := range account.Teams {
+		if err := a.givesTeam(ctx, by, op, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// givesTeam is mayGive for everything that a team holds: who becomes a member
+// gets all of it.
+func (a *Admin) givesTeam(ctx context.Context, by *Actor, op Operation, team store.TeamID) error {
+	held, err := a.Store.GrantsOf(ctx, store.HolderID(team))
+	if err != nil {
+		return fromStore(op.Name, err)
+	}
+	return a.givesGrants(by, op, held)
+}
+
+func (a *Admin) givesGrants(by *Actor, op Operation, grants []*store.Grant) error {
 	for _, g := range grants {
 		if err := a.mayGive(by, op, gift{workspace: g.Workspace, roles: g.Roles}); err != nil {
 			return err

@@ -123,18 +123,16 @@ func (a *Admin) mayRegrant(ctx context.Context, by *Actor, op Operation, ws *sto
 	if err := a.mayGive(by, op, gift{workspace: ws.ID, roles: []store.GrantedRole{{Role: owner.ID}}}); err != nil {
 		return nil, err
 	}
-	others, err := a.Store.Grants(ctx, store.GrantQuery{Workspace: ws.ID, Role: owner.ID, Limit: -1})
-	if err != nil {
+	remains, err := a.ownerRemains(ctx, ws, owner.ID, departure{grant: old.ID})
+	switch {
+	case err != nil:
 		return nil, fromStore(op.Name, err)
+	case !remains:
+		return nil, refuse(Conflict, "this is the last owner of workspace %s; make another one first", ws.Name)
 	}
-	for _, g := range others {
-		if g.ID != old.ID && names(g.Roles, owner.ID) {
-			// ws was read before the owners were counted, so its revision is the
-			// one that both of two at once would raise.
-			return []store.Write{store.Update(ws)}, nil
-		}
-	}
-	return nil, refuse(Conflict, "this is the last owner of workspace %s; make another one first", ws.Name)
+	// ws was read before the owners were counted, so its revision is the one that
+	// both of two at once would raise.
+	return []store.Write{store.Update(ws)}, nil
 }
 
 func names(roles []store.GrantedRole, id store.RoleID) bool {

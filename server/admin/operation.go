@@ -15,6 +15,10 @@ type Operation struct {
 	Path   string // with {parameters}
 	Tag    string
 	Text   string // one line, for the catalogue and the API reference
+	// Public: nobody needs to say who they are.
+	Public bool
+	// Password: a person may say who they are by name and password.
+	Password bool
 	// accounts: operations on people and their licences, for which a client
 	// with admin access is not bounded by its account's licence.
 	accounts bool
@@ -57,8 +61,24 @@ var (
 	opWorkspaceGet    = Operation{Name: "workspace.get", Method: "GET", Path: root + "/workspaces/{workspace}", Tag: "workspaces", Text: "Get a workspace"}
 	opWorkspaceEdit   = Operation{Name: "workspace.edit", Method: "PATCH", Path: root + "/workspaces/{workspace}", Tag: "workspaces", Text: "Edit a workspace's description and settings"}
 
-	opAccountList = Operation{Name: "account.list", Method: "GET", Path: root + "/accounts", Tag: "accounts", Text: "List people and technical users", accounts: true}
-	opAccountGet  = Operation{Name: "account.get", Method: "GET", Path: root + "/accounts/{account}", Tag: "accounts", Text: "Get an account", accounts: true}
+	opAccountList       = Operation{Name: "account.list", Method: "GET", Path: root + "/accounts", Tag: "accounts", Text: "List people and technical users", accounts: true}
+	opAccountGet        = Operation{Name: "account.get", Method: "GET", Path: root + "/accounts/{account}", Tag: "accounts", Text: "Get an account", accounts: true}
+	opAccountInvite     = Operation{Name: "account.invite", Method: "POST", Path: root + "/accounts", Tag: "accounts", Text: "Invite a person, by a one-time link", accounts: true}
+	opAccountEdit       = Operation{Name: "account.edit", Method: "PATCH", Path: root + "/accounts/{account}", Tag: "accounts", Text: "Edit an account's display name, mail address, licence and teams", accounts: true}
+	opAccountReinvite   = Operation{Name: "account.reinvite", Method: "POST", Path: root + "/accounts/{account}/invitation", Tag: "accounts", Text: "Make a new one-time link, by which a person sets a password", accounts: true}
+	opAccountDeactivate = Operation{Name: "account.deactivate", Method: "POST", Path: root + "/accounts/{account}/deactivate", Tag: "accounts", Text: "Deactivate a person: all personal tokens stop at once", accounts: true}
+	opAccountReactivate = Operation{Name: "account.reactivate", Method: "POST", Path: root + "/accounts/{account}/reactivate", Tag: "accounts", Text: "Reactivate a person", accounts: true}
+	opAccountDelete     = Operation{Name: "account.delete", Method: "DELETE", Path: root + "/accounts/{account}", Tag: "accounts", Text: "Delete a deactivated account with its grants and personal tokens, for ever", accounts: true}
+	opInvitationAccept  = Operation{Name: "invitation.accept", Method: "POST", Path: root + "/invitations/accept", Tag: "accounts", Text: "Accept an invitation: set a password", Public: true}
+
+	opTeamCreate       = Operation{Name: "team.create", Method: "POST", Path: root + "/teams", Tag: "teams", Text: "Create a team", accounts: true}
+	opTeamList         = Operation{Name: "team.list", Method: "GET", Path: root + "/teams", Tag: "teams", Text: "List teams", accounts: true}
+	opTeamGet          = Operation{Name: "team.get", Method: "GET", Path: root + "/teams/{team}", Tag: "teams", Text: "Get a team", accounts: true}
+	opTeamEdit         = Operation{Name: "team.edit", Method: "PATCH", Path: root + "/teams/{team}", Tag: "teams", Text: "Edit a team", accounts: true}
+	opTeamDelete       = Operation{Name: "team.delete", Method: "DELETE", Path: root + "/teams/{team}", Tag: "teams", Text: "Delete a team that has no members and holds nothing, or with cascade its memberships and grants too", accounts: true}
+	opTeamMembers      = Operation{Name: "team.members", Method: "GET", Path: root + "/teams/{team}/members", Tag: "teams", Text: "List the members of a team", accounts: true}
+	opTeamMemberAdd    = Operation{Name: "team.member.add", Method: "PUT", Path: root + "/teams/{team}/members/{account}", Tag: "teams", Text: "Make a person or technical user a member of a team", accounts: true}
+	opTeamMemberRemove = Operation{Name: "team.member.remove", Method: "DELETE", Path: root + "/teams/{team}/members/{account}", Tag: "teams", Text: "Take an account out of a team", accounts: true}
 
 	opKeyList   = Operation{Name: "key.list", Method: "GET", Path: root + "/keys", Tag: "keys", Text: "List signing and sealing keys"}
 	opKeyRotate = Operation{Name: "key.rotate", Method: "POST", Path: root + "/keys/rotate", Tag: "keys", Text: "Publish a new key, which signs once verifiers know it"}
@@ -81,7 +101,9 @@ func Operations() []Operation {
 		opGrantList, opGrantSet, opGrantDelete,
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,
 		opWorkspaceCreate, opWorkspaceList, opWorkspaceGet, opWorkspaceEdit,
-		opAccountList, opAccountGet,
+		opAccountList, opAccountGet, opAccountInvite, opAccountEdit, opAccountReinvite, opAccountDeactivate, opAccountReactivate, opAccountDelete,
+		opInvitationAccept,
+		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
 		opUsage, opAuditList, opAuditVerify, opCheck, opBackup,
 	}

@@ -158,8 +158,6 @@ func (a *Admin) DeleteClient(ctx context.Context, by *Actor, id store.ClientID) 
 	if old.Status != store.ClientRevoked {
 		return refuse(Conflict, "only a revoked client is deleted, and this one is %s; revoke it first", old.State(a.now()))
 	}
-	c := *old
-	c.Status, c.DeletedAt, c.Secrets, c.ClientKey = store.ClientDeleted, a.now(), nil, ""
-	c.Generation++
-	return a.change(ctx, by, entry{operation: opClientDelete.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
+	c := tombstone(old, a.now())
+	return a.change(ctx, by, entry{operation: opClientDelete.Name, workspace: c.Workspace, before: old, after: c, name: c.Name}, store.Update(c))
 }

@@ -17,6 +17,10 @@ type Account struct {
 	Status      string   `json:"status" enum:"invited,active,deactivated,deleted"`
 	Licence     string   `json:"licence" doc:"The ref of the role that is its ceiling; empty is none."`
 	Teams       []string `json:"teams" doc:"Their names."`
+	Locked      bool     `json:"locked" doc:"The padlock: name, status and password of a technical user are not edited by hand."`
+	Provisioned bool     `json:"provisioned" doc:"It came by SCIM, or was adopted."`
+	UserName    string   `json:"user_name,omitempty" doc:"What the provisioning system calls the person."`
+	ExternalID  string   `json:"external_id,omitempty"`
 	Warnings    []string `json:"warnings"`
 	CreatedAt   Time     `json:"created_at"`
 	Revision    int64    `json:"revision"`
@@ -29,9 +33,11 @@ type accountAnswer struct {
 
 type accountsInput struct {
 	Page
-	Kind   string `query:"kind" enum:"user,service"`
-	Status string `query:"status" enum:"invited,active,deactivated"`
-	Search string `query:"search" maxLength:"200" doc:"Part of the name, display name, mail address or id."`
+	Kind    string `query:"kind" enum:"user,service"`
+	Status  string `query:"status" enum:"invited,active,deactivated"`
+	Team    string `query:"team" maxLength:"64" doc:"Only its members, by id or name."`
+	Licence string `query:"licence" maxLength:"64" doc:"Only those with it, by name."`
+	Search  string `query:"search" maxLength:"200" doc:"Part of the name, display name, mail address or id."`
 }
 
 func (m *mounted) accounts() {
@@ -39,6 +45,9 @@ func (m *mounted) accounts() {
 		question := *in
 		question.Page = Page{}
 		q := store.AccountQuery{AccountKind: store.AccountKind(in.Kind), Status: store.AccountStatus(in.Status), Search: in.Search, Limit: in.Limit + 1}
+		if err := m.Admin.NameTeamAndLicence(&q, in.Team, in.Licence); err != nil {
+			return nil, err
+		}
 		if in.Cursor != "" {
 			if err := m.Admin.OpenCursor(in.Cursor, question, &q.After); err != nil {
 				return nil, err
@@ -65,7 +74,8 @@ func (m *mounted) accounts() {
 func (m *mounted) wireAccount(a *store.Account) *Account {
 	out := &Account{
 		ID: string(a.ID), Kind: string(a.AccountKind), Name: a.Name, DisplayName: a.DisplayName, Email: a.Email, Status: string(a.Status),
-		Teams: orEmpty(m.Admin.TeamNames(a.Teams)), Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
+		Teams: orEmpty(m.Admin.TeamNames(a.Teams)), Locked: a.AccountKind == store.AccountService, Provisioned: a.Provisioned,
+		UserName: a.UserName, ExternalID: a.ExternalID, Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
 	}
 	if a.Licence != "" {
 		out.Licence = m.Admin.RoleRefs([]store.RoleID{a.Licence})[0]

@@ -100,7 +100,7 @@ func (a *API) Mount(r *gin.Engine) {
 	config.RejectUnknownQueryParameters = true
 	config.Transformers = []huma.Transformer{a.rewrite}
 	config.Info.Description = "Administration of Postern. Send an access token for this API, or a secret that may be used as a bearer."
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"}}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"}, "password": {Type: "http", Scheme: "basic"}}
 	if a.Issuer != "" {
 		config.Servers = []*huma.Server{{URL: a.Issuer}}
 	}
@@ -116,6 +116,8 @@ func (a *API) Mount(r *gin.Engine) {
 	m.apis()
 	m.workspaces()
 	m.accounts()
+	m.people()
+	m.teams()
 	m.keys()
 	m.records()
 	m.check()
@@ -165,6 +167,12 @@ func register[I, O any](m *mounted, name string, do func(ctx context.Context, by
 	described := huma.Operation{
 		OperationID: op.Name, Method: op.Method, Path: op.Path, Summary: op.Text, Tags: []string{op.Tag},
 		MaxBodyBytes: maxBody, Security: []map[string][]string{{"bearer": {}}},
+	}
+	switch {
+	case op.Public:
+		described.Security = []map[string][]string{}
+	case op.Password:
+		described.Security = append(described.Security, map[string][]string{"password": {}})
 	}
 	for _, c := range changes {
 		c(&described)

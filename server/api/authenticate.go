@@ -7,12 +7,15 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"postern/server/admin"
+	"postern/server/secret"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -32,10 +35,11 @@ func actor(ctx context.Context) *admin.Actor {
 
 // denial is why a request is not let in.
 type denial struct {
-	status    int
-	challenge string // of WWW-Authenticate (RFC 6750 section 3), after the realm
-	message   string
-	err       error // for the log
+	status     int
+	challenge  string // of WWW-Authenticate: what comes after the bearer's realm (RFC 6750 section 3), or all of it
+	message    string
+	retryAfter time.Duration
+	err        error // for the log
 }
 
 // authenticated lets a request through to its operation with its actor, and
@@ -45,7 +49,7 @@ func (m *mounted) authenticated(ctx huma.Context, next func(huma.Context)) {
 	// Every answer is for one actor, and some hold a secret.
 	ctx.SetHeader("Cache-Control", "no-store")
 	ctx.SetHeader("X-Content-Type-Options", "nosniff")
-	by, refused := m.authenticate(c.Request)
+	by, refused := m.admit(c.Request, m.operations[ctx.Operation().OperationID])
 	if refused != nil {
 		m.deny(ctx, refused)
 		m.Observe(ctx.Operation().OperationID, refused.status)
@@ -79,7 +83,13 @@ func oddQuery(raw string) string {
 func (m *mounted) deny(ctx huma.Context, d *denial) {
 	switch d.status {
 	case http.StatusUnauthorized:
-		ctx.SetHeader("WWW-Authenticate", `Bearer realm="postern"`+d.challenge)
+		challenge := d.challenge
+		if challenge != basicChallenge {
+			challenge = `Bearer realm="postern"` + challenge
+		}
+		ctx.SetHeader("WWW-Authenticate", challenge)
+	case http.StatusTooManyRequests:
+		ctx.SetHeader("Retry-After", strconv.Itoa(int(d.retryAfter/time.Second)))
 	case http.StatusServiceUnavailable:
 		ctx.SetHeader("Retry-After", retryAfter)
 	}
@@ -92,6 +102,9 @@ func (m *mounted) deny(ctx huma.Context, d *denial) {
 // count remembers a success as the credential's last use, and what was forbidden
 // as its last refusal.
 func (m *mounted) count(by *admin.Actor, op *huma.Operation, status int) {
+	if by.Client == nil {
+		return // nobody, or a person by password
+	}
 	e := usage.Event{Client: by.Client.ID, Secret: by.Secret, Address: by.Address, Endpoint: op.Method + " " + op.Path}
 	switch {
 	case m.Usage == nil:
@@ -106,11 +119,52 @@ func (m *mounted) count(by *admin.Actor, op *huma.Operation, status int) {
 	m.Usage.Record(e)
 }
 
+// admit finds out who sends a request for an operation: nobody who needs to say
+// so, a person by name and password (RFC 7617), or whoever has a bearer.
+func (m *mounted) admit(r *http.Request, op admin.Operation) (*admin.Actor, *denial) {
+	headers := r.Header["Authorization"]
+	switch {
+	case m.State.Age() > m.MaxStaleness:
+		return nil, errLost
+	case op.Public:
+		return &admin.Actor{Address: m.Address(r), RequestID: telemetry.RequestID(r.Context())}, nil
+	case op.Password && len(headers) == 1 && len(headers[0]) > 6 && strings.EqualFold(headers[0][:6], "Basic "):
+		return m.signIn(r)
+	default:
+		return m.authenticate(r)
+	}
+}
+
+var errLost = &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"} //nolint:errname,gochecknoglobals // a constant, and no error
+
+// signIn finds out who a person is by name and password.
+func (m *mounted) signIn(r *http.Request) (*admin.Actor, *denial) {
+	name, password, ok := r.BasicAuth()
+	if !ok {
+		return nil, &denial{status: http.StatusUnauthorized, challenge: basicChallenge, message: "the Authorization header is not well-formed"}
+	}
+	by, err := m.Admin.SignIn(r.Context(), name, secret.Of(password), m.Address(r), telemetry.RequestID(r.Context()))
+	if err == nil {
+		return by, nil
+	}
+	d := &denial{status: http.StatusServiceUnavailable, message: "the store does not answer; try again shortly", err: err}
+	if e, ok := errors.AsType[*admin.Error](err); ok {
+		d.status, d.message = statusOf(e.Kind), e.Message
+		switch e.Kind {
+		case admin.Unauthenticated:
+			d.challenge = basicChallenge
+		case admin.TooMany:
+			d.retryAfter = e.RetryAfter
+		}
+	}
+	return nil, d
+}
+
+// basicChallenge asks for name and password (RFC 7617 section 2).
+const basicChallenge = `Basic realm="postern", charset="UTF-8"`
+
 // authenticate finds out who sends a request (RFC 6750 section 2.1).
 func (m *mounted) authenticate(r *http.Request) (*admin.Actor, *denial) {
-	if m.State.Age() > m.MaxStaleness {
-		return nil, &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"}
-	}
 	text, refused := bearer(r.Header["Authorization"])
 	if refused != nil {
 		return nil, refused

@@ -164,12 +164,13 @@ func TestW05NoAnswerHoldsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	canaries = append(canaries, m.secret, w.root, w.Example.Secret.Reveal(), w.AdminPassword, "argon2", `"hash"`, `"sealed"`, "password")
+	canaries = append(canaries, m.secret, w.root, w.Example.Secret.Reveal(), w.AdminPassword, "argon2", `"hash"`, `"sealed"`, `"password`)
 	if len(canaries) < 20 {
 		t.Fatalf("only %d canaries", len(canaries))
 	}
 	role := w.want(http.StatusOK, "GET", "/roles?workspace=default", nil).text("items.0.id")
-	ids := map[string]string{"{client}": m.id, "{role}": role, "{workspace}": "default", "{api}": "example", "{account}": "admin"}
+	ids := map[string]string{"{client}": m.id, "{role}": role, "{workspace}": "default", "{api}": "example", "{account}": "admin", "{team}": "ops"}
+	w.want(http.StatusCreated, "POST", "/teams", object{"name": "ops"})
 	for _, op := range admin.Operations() {
 		if op.Method != "GET" || op.Name == "backup" { // a backup holds hashes by necessity: see its own test
 			continue

@@ -72,6 +72,9 @@ func TestP02EveryRouteWantsAGoodCredential(t *testing.T) {
 	}
 	before := w.everything()
 	for _, op := range admin.Operations() {
+		if op.Public { // asks nobody who they are, and has tests of its own
+			continue
+		}
 		path := strings.TrimPrefix(parameter.ReplaceAllString(op.Path, string(w.Example.Client.ID)), "/api/v1")
 		for name, credential := range credentials {
 			got := w.call(credential, op.Method, path, nil)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -62,7 +63,12 @@ func (a *API) refusal(ctx context.Context, operation string, err error) error {
 	for _, f := range e.Faults {
 		p.Errors = append(p.Errors, Fault{"body." + f.Place, f.Message})
 	}
-	if e.Kind == admin.Unavailable {
+	switch e.Kind {
+	case admin.TooMany:
+		p.header = http.Header{"Retry-After": {strconv.Itoa(int(max(e.RetryAfter, time.Second) / time.Second))}}
+	case admin.Unauthenticated:
+		p.header = http.Header{"WWW-Authenticate": {basicChallenge}}
+	case admin.Unavailable:
 		p.header = http.Header{"Retry-After": {retryAfter}}
 		a.Log.WarnContext(ctx, "an operation was not done", "operation", operation, "error", e.Err)
 	}
@@ -96,6 +102,10 @@ func statusOf(k admin.Kind) int {
 		return http.StatusPreconditionRequired
 	case admin.Unavailable:
 		return http.StatusServiceUnavailable
+	case admin.Unauthenticated:
+		return http.StatusUnauthorized
+	case admin.TooMany:
+		return http.StatusTooManyRequests
 	default:
 		return http.StatusInternalServerError
 	}

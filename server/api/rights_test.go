@@ -20,7 +20,8 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 	keys := w.want(http.StatusCreated, "POST", "/keys/rotate", object{"algorithm": "EdDSA"}).text("kid")
 	secret := w.want(http.StatusOK, "GET", "/clients/"+victim.id, nil).text("secrets.0.id")
 
-	ids := map[string]string{"{client}": victim.id, "{secret}": secret, "{role}": role, "{workspace}": "default", "{holder}": victim.account, "{api}": "example", "{account}": victim.account, "{key}": keys}
+	ids := map[string]string{"{client}": victim.id, "{secret}": secret, "{role}": role, "{workspace}": "default", "{holder}": victim.account, "{api}": "example", "{account}": victim.account, "{key}": keys, "{team}": "ops"}
+	w.want(http.StatusCreated, "POST", "/teams", object{"name": "ops"})
 	bodies := map[string]object{
 		"client.create":    {"name": "x", "workspace": "default", "roles": []string{"example-reader"}},
 		"client.edit":      {"name": "mine"},
@@ -34,14 +35,21 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 		"key.rotate":       {"algorithm": "RS256"},
 		"check":            {"client": victim.id, "api": "example", "method": "GET", "path": "/orders"},
 		"client.rotate":    {}, "client.revoke": {},
+		"account.invite": {"name": "mine"},
+		"account.edit":   {"licence": "admin"},
+		"team.create":    {"name": "mine"},
+		"team.edit":      {"description": "mine"},
 	}
 	queries := map[string]string{
 		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
 		"audit.list": "?workspace=default", "audit.verify": "?workspace=default",
 	}
-	own := map[string]bool{"api.list": true, "workspace.list": true, "account.list": true, "account.get": true} // lists of what is one's own; accounts are the installation's
+	own := map[string]bool{"api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true} // lists of what is one's own; accounts and teams are the installation's
 	before := w.everything()
 	for _, op := range admin.Operations() {
+		if op.Public { // nobody's rights
+			continue
+		}
 		path := strings.TrimPrefix(op.Path, "/api/v1")
 		for name, id := range ids {
 			path = strings.ReplaceAll(path, name, id)

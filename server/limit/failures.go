@@ -49,6 +49,13 @@ type attempt struct {
 	from   [16]byte
 }
 
+// Network names an address for a Limiter as Failures counts it: IPv6 addresses of
+// one /64 are one.
+func Network(a netip.Addr) string {
+	b := network(a)
+	return string(b[:])
+}
+
 // network is an IPv4 address in IPv6's form, or the /64 of an IPv6 address.
 func network(a netip.Addr) [16]byte {
 	if !a.IsValid() {
