@@ -2,6 +2,9 @@ package store
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"strconv"
 	"strings"
 )
 
@@ -88,8 +91,24 @@ func NewAuditID() AuditID { return AuditID(newID(prefixAudit)) }
 // NewWebhookID makes an id for a new webhook.
 func NewWebhookID() WebhookID { return WebhookID(newID(prefixWebhook)) }
 
-// NewDeliveryID makes an id for a new delivery.
-func NewDeliveryID() DeliveryID { return DeliveryID(newID(prefixDelivery)) }
+// NewDeliveryID makes an id for a new delivery. Unlike others it begins with the
+// time, so that a list by id is a list by time.
+func NewDeliveryID(now Time) DeliveryID {
+	return DeliveryID(deliveryPrefix(now) + newID("")[:15])
+}
+
+// NamedDeliveryID is the one id of a delivery that is to be made once at most,
+// whoever makes it: equal times and names give equal ids.
+func NamedDeliveryID(at Time, name string) DeliveryID {
+	sum := sha256.Sum256([]byte(name))
+	return DeliveryID(deliveryPrefix(at) + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10])[:15]))
+}
+
+// deliveryPrefix is followed by 15 characters.
+func deliveryPrefix(at Time) string {
+	digits := strconv.FormatInt(int64(at), 36)
+	return prefixDelivery + strings.Repeat("0", max(9-len(digits), 0)) + digits
+}
 
 // NewGrantID is the id of the one grant of a holder in a workspace.
 func NewGrantID(h HolderID, w WorkspaceID) GrantID { return GrantID(string(h) + "@" + string(w)) }

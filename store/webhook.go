@@ -85,10 +85,13 @@ func (d *Delivery) WithRev(rev int64) Record {
 // DeliveryQuery asks for deliveries. Conditions are joined by and.
 type DeliveryQuery struct {
 	Webhook WebhookID
+	Mail    bool // only those to people
 	Status  DeliveryStatus
 	// DueBy asks for those that wait and are due by then, the most overdue first.
-	// Without it they come by id, after After.
-	DueBy Time
-	After DeliveryID
-	Limit int // 0 is 50
+	// Without it they come by id, after After; with Newest from the greatest id
+	// down. NewDeliveryID makes ids that are in the order of their making.
+	DueBy  Time
+	Newest bool
+	After  DeliveryID
+	Limit  int // 0 is 50
 }

@@ -39,6 +39,8 @@ type State interface {
 	TeamByName(name string) *store.Team
 	Teams() []*store.Team
 	RevokedOf(client store.ClientID) int
+	Webhook(id store.WebhookID) *store.Webhook
+	Webhooks() []*store.Webhook
 }
 
 // Store is what operations read beyond State, and what they write to.
@@ -68,6 +70,8 @@ type Options struct {
 	NeverAllowed  bool          // whether a client may live for ever
 
 	FlushUsage func(context.Context) error // so that an answer includes this node's own; may be nil
+	MayMail    bool                        // whether mail is configured
+	Wake       func()                      // called when there is something to deliver; may be nil
 	Refusals   *audit.Merger               // where refusals are written; nil drops them
 	Now        func() time.Time            // nil means time.Now
 	Log        *slog.Logger                // nil means no log
@@ -134,9 +138,18 @@ func (by *Actor) caller() *policy.Caller {
 
 func (a *Admin) now() store.Time { return store.At(a.Now()) }
 
-// change commits writes together with their audit entry.
+// change commits writes together with their audit entry, and with what tells
+// others of it.
 func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.Write) error {
-	return fromStore(e.operation, a.Store.Commit(ctx, append(writes, store.Insert(a.entry(by, e)))...))
+	told := a.told(ctx, by, e, writes)
+	writes = append(append(writes, store.Insert(a.entry(by, e))), told...)
+	if err := a.Store.Commit(ctx, writes...); err != nil {
+		return fromStore(e.operation, err)
+	}
+	if len(told) > 0 {
+		a.wakeDelivery()
+	}
+	return nil
 }
 
 // entry is what an operation says of itself for the audit.

@@ -89,22 +89,35 @@ func (k *kek) derive(purpose string) ([]byte, error) {
 
 // seal encrypts the private part of a key. What is sealed for one record does
 // not open in the place of another.
-func (k *KEK) seal(r *store.Key, private []byte) []byte {
-	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(private)+chacha20poly1305.Overhead)
-	out[0] = sealVersion
-	_, _ = rand.Read(out[1:])
-	return k.keys[0].aead.Seal(out, out[1:], private, boundTo(r))
-}
+func (k *KEK) seal(r *store.Key, private []byte) []byte { return k.sealAt(boundTo(r), private) }
 
 // open returns the private part of a key, if one of the keys opens it.
-func (k *KEK) open(r *store.Key) (private []byte, ok bool) {
+func (k *KEK) open(r *store.Key) (private []byte, ok bool) { return k.openAt(boundTo(r), r.Sealed) }
+
+// Seal encrypts something that is not a key, such as "webhook" with its id. It
+// opens for the same kind and id only.
+func (k *KEK) Seal(kind, id string, plain []byte) []byte { return k.sealAt(boundAs(kind, id), plain) }
+
+// Open returns what was sealed for this kind and id, if one of the keys opens it.
+func (k *KEK) Open(kind, id string, sealed []byte) (plain []byte, ok bool) {
+	return k.openAt(boundAs(kind, id), sealed)
+}
+
+func (k *KEK) sealAt(place, plain []byte) []byte {
+	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
+	out[0] = sealVersion
+	_, _ = rand.Read(out[1:])
+	return k.keys[0].aead.Seal(out, out[1:], plain, place)
+}
+
+func (k *KEK) openAt(place, sealed []byte) (plain []byte, ok bool) {
 	const head = 1 + chacha20poly1305.NonceSizeX
-	if len(r.Sealed) < head || r.Sealed[0] != sealVersion {
+	if len(sealed) < head || sealed[0] != sealVersion {
 		return nil, false
 	}
 	for _, one := range k.keys {
-		if private, err := one.aead.Open(nil, r.Sealed[1:head], r.Sealed[head:], boundTo(r)); err == nil {
-			return private, true
+		if plain, err := one.aead.Open(nil, sealed[1:head], sealed[head:], place); err == nil {
+			return plain, true
 		}
 	}
 	return nil, false
@@ -115,6 +128,9 @@ func (k *KEK) open(r *store.Key) (private []byte, ok bool) {
 func boundTo(r *store.Key) []byte {
 	return fmt.Appendf(nil, "postern key\x00%s\x00%s\x00%s", r.ID, r.Use, r.Algorithm)
 }
+
+// boundAs is the additional data of what is no key.
+func boundAs(kind, id string) []byte { return fmt.Appendf(nil, "postern %s\x00%s", kind, id) }
 
 // String returns "[secret]".
 func (*KEK) String() string { return redacted }

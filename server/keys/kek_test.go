@@ -201,3 +201,41 @@ func TestTamperingWithAStoredKeyIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestKEKSealsForOnePlaceOnly(t *testing.T) {
+	old, fresh := keys.GenerateKEK(), keys.GenerateKEK()
+	before, after, other := parsed(t, old), parsed(t, fresh+","+old), parsed(t, fresh)
+	sealed := before.Seal("webhook", "hok1", []byte("whsec"))
+	if bytes.Contains(sealed, []byte("whsec")) {
+		t.Error("it lies open")
+	}
+	for _, tt := range []struct {
+		name     string
+		kek      *keys.KEK
+		kind, id string
+		sealed   []byte
+		want     bool
+	}{
+		{"its own place", before, "webhook", "hok1", sealed, true},
+		{"an older key among several", after, "webhook", "hok1", sealed, true},
+		{"another id", before, "webhook", "hok2", sealed, false},
+		{"another kind", before, "delivery", "hok1", sealed, false},
+		{"another key", other, "webhook", "hok1", sealed, false},
+		{"cut off", before, "webhook", "hok1", sealed[:20], false},
+		{"nothing", before, "webhook", "hok1", nil, false},
+	} {
+		plain, ok := tt.kek.Open(tt.kind, tt.id, tt.sealed)
+		if ok != tt.want || ok && string(plain) != "whsec" {
+			t.Errorf("%s: opens %q, %t; want %t", tt.name, plain, ok, tt.want)
+		}
+	}
+}
+
+func parsed(t *testing.T, text string) *keys.KEK {
+	t.Helper()
+	k, err := keys.ParseKEKs(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}

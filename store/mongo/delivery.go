@@ -14,6 +14,9 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]*store
 	if q.Webhook != "" {
 		filter = append(filter, bson.E{Key: "webhook", Value: q.Webhook})
 	}
+	if q.Mail {
+		filter = append(filter, bson.E{Key: "webhook", Value: nil}) // which is left out
+	}
 	status := q.Status
 	if q.DueBy != 0 && status == "" {
 		status = store.DeliveryWaiting
@@ -28,8 +31,12 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]*store
 		filter = append(filter, bson.E{Key: "due_at", Value: bson.D{{Key: "$lte", Value: q.DueBy}}})
 		return page[store.Delivery](ctx, s, store.KindDelivery, filter, ordered(1, "due_at", "_id"), pageLimit(q.Limit))
 	}
-	if q.After != "" {
-		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: q.After}}})
+	direction, beyond := 1, "$gt"
+	if q.Newest {
+		direction, beyond = -1, "$lt"
 	}
-	return page[store.Delivery](ctx, s, store.KindDelivery, filter, ordered(1, "_id"), pageLimit(q.Limit))
+	if q.After != "" {
+		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: beyond, Value: q.After}}})
+	}
+	return page[store.Delivery](ctx, s, store.KindDelivery, filter, ordered(direction, "_id"), pageLimit(q.Limit))
 }

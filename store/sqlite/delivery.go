@@ -22,15 +22,21 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]*store
 	if q.Webhook != "" {
 		c.and("webhook = ?", string(q.Webhook))
 	}
+	if q.Mail {
+		c.and("webhook = ''")
+	}
 	if q.Status != "" {
 		c.and("status = ?", string(q.Status))
 	}
-	order := "id"
+	order, beyond := "id", "id > ?"
+	if q.Newest {
+		order, beyond = "id DESC", "id < ?"
+	}
 	if q.DueBy != 0 {
 		c.and("status = ? AND due_at <= ?", string(store.DeliveryWaiting), int64(q.DueBy))
 		order = "due_at, id"
 	} else if q.After != "" {
-		c.and("id > ?", string(q.After))
+		c.and(beyond, string(q.After))
 	}
 	return list[store.Delivery](ctx, s, "list deliveries", "SELECT doc FROM deliveries"+c.where()+" ORDER BY "+order+" LIMIT ?", append(c.args, limit(q.Limit))...)
 }
