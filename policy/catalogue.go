@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"postern/store"
@@ -10,12 +11,14 @@ import (
 type catalogue struct {
 	record            *store.API
 	endpoints, public *node
+	graphql           bool // some endpoint is GraphQL
 }
 
 // catalogue compiles an API. An endpoint that cannot be read is left out:
 // endpoints open nothing but what is public, and name calls for usage.
 func (e *Engine) catalogue(a *store.API) *catalogue {
-	return &catalogue{a, e.listed(a, a.Endpoints), e.listed(a, a.Public)}
+	graphql := slices.ContainsFunc(a.Endpoints, func(e store.Endpoint) bool { return e.GraphQL })
+	return &catalogue{a, e.listed(a, a.Endpoints), e.listed(a, a.Public), graphql}
 }
 
 func (e *Engine) listed(a *store.API, endpoints []store.Endpoint) *node {
@@ -32,18 +35,35 @@ func (e *Engine) listed(a *store.API, endpoints []store.Endpoint) *node {
 	return root
 }
 
-// Endpoint returns the pattern of an API's catalogue that a canonical path
-// matches, the most literal one, and whether the call is public: allowed before
-// any token is read. Without an endpoint ok is false. It does not allocate.
-func (e *Engine) Endpoint(api store.APIID, method, path string) (pattern string, public, ok bool) {
+// Found is what a catalogue says of a call.
+type Found struct {
+	Pattern string // the path of its entry
+	Public  bool   // it is allowed before any token is read
+	Known   bool   // it has an entry
+	// GraphQL says that what it does stands in its body. That is so by its path:
+	// where POST is GraphQL, any other method may be another way to say the same.
+	GraphQL bool
+}
+
+// Endpoint returns what an API's catalogue says of a canonical path, by the most
+// literal entry that matches it. It does not allocate.
+func (e *Engine) Endpoint(api store.APIID, method, path string) Found {
 	a := e.state.Load().apis[api]
 	rest, rooted := strings.CutPrefix(path, "/")
 	if a == nil || !rooted {
-		return "", false, false
+		return Found{}
 	}
 	open := a.public.first(rest, rest != "", method)
-	if r := a.endpoints.first(rest, rest != "", method); r != nil {
-		return r.path, open != nil, true
+	r := a.endpoints.first(rest, rest != "", method)
+	f := Found{Pattern: r.pattern(), Public: open != nil, Known: r != nil || open != nil}
+	if a.graphql {
+		f.GraphQL = a.isGraphQL(r) || a.isGraphQL(a.endpoints.first(rest, rest != "", "POST"))
 	}
-	return open.pattern(), open != nil, open != nil
+	if r == nil {
+		f.Pattern = open.pattern()
+	}
+	return f
 }
+
+// isGraphQL reports whether an entry, maybe none, is marked so.
+func (a *catalogue) isGraphQL(r *rule) bool { return r != nil && a.record.Endpoints[r.number].GraphQL }

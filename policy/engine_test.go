@@ -294,17 +294,39 @@ func TestEndpoint(t *testing.T) {
 		"GET orders/7":      {},
 	} {
 		method, path, _ := strings.Cut(call, " ")
-		var got found
-		if got.Pattern, got.Public, got.OK = e.Endpoint("api-shop", method, path); got != want {
+		at := e.Endpoint("api-shop", method, path)
+		if got := (found{at.Pattern, at.Public, at.Known}); got != want {
 			t.Errorf("%s: %s", call, cmp.Diff(want, got))
 		}
 	}
-	if _, _, ok := e.Endpoint("api-gone", "GET", "/"); ok {
+	if e.Endpoint("api-gone", "GET", "/").Known {
 		t.Error("an API that is not there has an endpoint")
 	}
 	remove(t, e, shop)
-	if _, _, ok := e.Endpoint("api-shop", "GET", "/"); ok {
+	if e.Endpoint("api-shop", "GET", "/").Known {
 		t.Error("an API that was deleted has an endpoint")
+	}
+}
+
+// What is GraphQL by POST is so by every method: a GET may carry a document too.
+func TestEndpointSaysWhatIsGraphQL(t *testing.T) {
+	shop := &store.API{ID: "api-shop", Name: "shop", Endpoints: []store.Endpoint{
+		{Methods: "POST", Path: "/graphql", GraphQL: true},
+		{Methods: "GET", Path: "/graphql"},
+		{Methods: "GET POST", Path: "/{any}"},
+		{Methods: "*", Path: "/v2/**", GraphQL: true},
+		{Methods: "POST", Path: "/v2/files"},
+	}}
+	e := loaded(t, policy.Options{}, shop)
+	for call, want := range map[string]bool{
+		"POST /graphql": true, "GET /graphql": true, "PUT /graphql": true, "POST /graphql/x": false,
+		"POST /orders": false, "GET /orders": false,
+		"POST /v2": true, "DELETE /v2/a/b": true, "POST /v2/files": false, "GET /v2/files": true,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		if got := e.Endpoint("api-shop", method, path).GraphQL; got != want {
+			t.Errorf("%s: GraphQL %t, want %t", call, got, want)
+		}
 	}
 }
 

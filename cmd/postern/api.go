@@ -121,7 +121,11 @@ func endpointTable(endpoints, public []api.Endpoint) *table {
 		{title: "METHODS", least: 7}, {title: "PATH", least: 20}, {title: "SUMMARY", least: 16}, {title: "TAGS", least: 8, spare: true},
 	}}
 	for _, e := range endpoints {
-		t.add(e.Methods, e.Path, e.Summary, strings.Join(e.Tags, ", "))
+		what := e.Summary
+		if e.GraphQL {
+			what = strings.TrimSpace("GraphQL. " + what)
+		}
+		t.add(e.Methods, e.Path, what, strings.Join(e.Tags, ", "))
 	}
 	for _, e := range public {
 		t.add(e.Methods, e.Path, strings.TrimSpace("public: no token is needed. "+e.Summary), strings.Join(e.Tags, ", "))
@@ -140,8 +144,9 @@ func apiFlags(c *cobra.Command, p patch) {
 	p.list(c, "introspector", "introspectors", "client that may introspect its tokens, by id; may be repeated")
 	p.text(c, "workspace-from", "workspace_from", "fixed, or param:NAME for a parameter of the path")
 	p.seconds(c, "max-staleness", "max_staleness", "refuse decisions from a state older than this")
-	p.endpoints(c, "endpoint", "endpoints", "such as 'GET,HEAD /orders/{order}'; may be repeated, \"\" is none")
-	p.endpoints(c, "public", "public", "endpoint that needs no token; may be repeated, \"\" is none")
+	p.endpoints(c, "endpoint", "endpoints", false, "such as 'GET,HEAD /orders/{order}'; may be repeated, \"\" is none")
+	p.endpoints(c, "graphql", "endpoints", true, "endpoint that speaks GraphQL, such as 'POST /graphql', beside those of --endpoint; may be repeated")
+	p.endpoints(c, "public", "public", false, "endpoint that needs no token; may be repeated, \"\" is none")
 	p.shares(c, "share", "shared_with", "workspace that may use it, or WORKSPACE:TAG,TAG; may be repeated, \"\" is none")
 	for _, each := range []struct{ flag, name, what string }{
 		{"semicolon", "semicolon", "a ; in a segment"},
@@ -155,7 +160,7 @@ func apiFlags(c *cobra.Command, p patch) {
 }
 
 // endpoints is a flag for "METHODS PATH", its methods parted by commas.
-func (p patch) endpoints(c *cobra.Command, flag, name, usage string) {
+func (p patch) endpoints(c *cobra.Command, flag, name string, graphql bool, usage string) {
 	c.Flags().Func(flag, usage, func(value string) error {
 		list, _ := p[name].([]api.Endpoint)
 		if list == nil {
@@ -163,10 +168,10 @@ func (p patch) endpoints(c *cobra.Command, flag, name, usage string) {
 		}
 		if value != "" {
 			rule, err := parseRule(value)
-			if err != nil || rule.Scope != "" {
+			if err != nil || rule.Scope != "" || rule.Operation != "" {
 				return fmt.Errorf("must be methods and a path, such as 'GET,HEAD /orders/{order}'")
 			}
-			list = append(list, api.Endpoint{Methods: rule.Methods, Path: rule.Path})
+			list = append(list, api.Endpoint{Methods: rule.Methods, Path: rule.Path, GraphQL: graphql})
 		}
 		p[name] = list
 		return nil

@@ -102,7 +102,7 @@ type ruleFlags struct {
 func (r *ruleFlags) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&r.api, "api", "", "API that --allow and --deny are about")
-	f.StringArrayVar(&r.allow, "allow", nil, "`rule` such as 'GET,HEAD /orders/** orders:read'; the scope may be left out; may be repeated")
+	f.StringArrayVar(&r.allow, "allow", nil, "`rule` such as 'GET,HEAD /orders/** orders:read', or 'POST /graphql op=query orders'; the scope may be left out; may be repeated")
 	f.StringArrayVar(&r.deny, "deny", nil, "`rule` such as 'DELETE /orders/**'; may be repeated")
 	f.StringVarP(&r.file, "file", "f", "", "YAML or JSON file with description, parents and rules; - is standard input")
 }
@@ -130,13 +130,15 @@ func (r *ruleFlags) rules() ([]api.Rule, error) {
 	return out, nil
 }
 
-// parseRule reads "METHODS PATH [SCOPE]", its methods parted by commas.
+// parseRule reads "METHODS PATH [SCOPE] [op=OPERATION]", its methods parted by
+// commas. An operation of GraphQL has a blank in it, so that it comes last.
 func parseRule(text string) (api.Rule, error) {
+	text, operation, graphql := strings.Cut(text, " op=")
 	parts := strings.Fields(text)
-	if len(parts) < 2 || len(parts) > 3 {
-		return api.Rule{}, errors.New(`must be methods, a path and perhaps a scope, such as "GET,HEAD /orders/** orders:read"`)
+	if len(parts) < 2 || len(parts) > 3 || graphql && len(strings.Fields(operation)) != 2 {
+		return api.Rule{}, errors.New(`must be methods, a path and perhaps a scope, such as "GET,HEAD /orders/** orders:read", and at most an operation behind, such as "POST /graphql op=query orders"`)
 	}
-	rule := api.Rule{Methods: strings.ReplaceAll(parts[0], ",", " "), Path: parts[1]}
+	rule := api.Rule{Methods: strings.ReplaceAll(parts[0], ",", " "), Path: parts[1], Operation: strings.Join(strings.Fields(operation), " ")}
 	if len(parts) == 3 {
 		rule.Scope = strings.TrimSuffix(strings.TrimPrefix(parts[2], "["), "]")
 	}

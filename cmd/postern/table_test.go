@@ -119,15 +119,19 @@ func TestMoment(t *testing.T) {
 }
 
 func TestParseRule(t *testing.T) {
-	for _, tt := range []struct{ text, methods, path, scope string }{
-		{"GET /orders/**", "GET", "/orders/**", ""},
-		{"GET,HEAD  /orders/{order} orders:read", "GET HEAD", "/orders/{order}", "orders:read"},
-		{"* /orders [orders:all]", "*", "/orders", "orders:all"},
-		{"GET", "", "", ""},
-		{"GET HEAD /orders scope", "", "", ""},
+	for _, tt := range []struct{ text, methods, path, scope, operation string }{
+		{"GET /orders/**", "GET", "/orders/**", "", ""},
+		{"GET,HEAD  /orders/{order} orders:read", "GET HEAD", "/orders/{order}", "orders:read", ""},
+		{"* /orders [orders:all]", "*", "/orders", "orders:all", ""},
+		{"POST /graphql op=query  devices", "POST", "/graphql", "", "query devices"},
+		{"POST /graphql iot:read op=mutation *", "POST", "/graphql", "iot:read", "mutation *"},
+		{text: "POST /graphql op=query"},
+		{text: "POST /graphql op=query devices iot:read"},
+		{text: "GET"},
+		{text: "GET HEAD /orders scope"},
 	} {
 		got, err := parseRule(tt.text)
-		if got.Methods != tt.methods || got.Path != tt.path || got.Scope != tt.scope || (err == nil) != (tt.path != "") {
+		if got.Methods != tt.methods || got.Path != tt.path || got.Scope != tt.scope || got.Operation != tt.operation || (err == nil) != (tt.path != "") {
 			t.Errorf("parseRule(%q) = %+v, %v", tt.text, got, err)
 		}
 	}

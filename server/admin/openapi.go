@@ -32,7 +32,8 @@ type Import struct {
 
 // ImportOpenAPI replaces the endpoints of an API by those of an OpenAPI 3
 // document, in JSON or YAML of at most 2 MB. Nothing outside the document is
-// read. A dry run changes nothing.
+// read. A dry run changes nothing. Endpoints that are GraphQL stay so: OpenAPI
+// has no word for it, and what is no longer marked is no longer read.
 func (a *Admin) ImportOpenAPI(ctx context.Context, by *Actor, idOrName string, document []byte, revision int64, dryRun bool) (*store.API, *Import, error) {
 	old, err := a.findAPI(by, opAPIImport, idOrName)
 	if err != nil {
@@ -42,11 +43,23 @@ func (a *Admin) ImportOpenAPI(ctx context.Context, by *Actor, idOrName string, d
 	if err != nil {
 		return nil, nil, err
 	}
+	imported.keepGraphQL(old.Endpoints)
 	if dryRun {
 		return old, imported, nil
 	}
 	api, err := a.editAPI(ctx, by, opAPIImport, idOrName, APIInput{Endpoints: &imported.Endpoints}, revision)
 	return api, imported, err
+}
+
+// keepGraphQL marks what was marked, and adds what the document leaves out.
+func (i *Import) keepGraphQL(old []store.Endpoint) {
+	for _, was := range old {
+		if !was.GraphQL {
+			continue
+		}
+		i.Endpoints = slices.DeleteFunc(i.Endpoints, func(e store.Endpoint) bool { return e.Path == was.Path && e.Methods == "POST" })
+		i.Endpoints = append(i.Endpoints, was)
+	}
 }
 
 // partOfSegment finds a {parameter} that is not a whole segment, as in

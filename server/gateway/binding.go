@@ -12,13 +12,16 @@ type binding struct {
 	// read returns the call, or false where a header that describes it is
 	// missing or comes twice: which of two counts, nobody knows.
 	read func(http.Header) (call, bool)
+	// body says that the request which asks has the body of the call. Of other
+	// bindings nobody knows whose body that would be.
+	body bool
 }
 
 // bindings are all there are. There is one for each route, and never a guess by
 // which headers are there.
 var bindings = []binding{ //nolint:gochecknoglobals // a constant
-	{"nginx", readNginx},
-	{"forward", readForward},
+	{"nginx", readNginx, false}, // auth_request sends none
+	{"forward", readForward, true},
 }
 
 // call is what a client asked the gateway for.

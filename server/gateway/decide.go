@@ -30,8 +30,8 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 	if !ok || !isMethod(c.method) {
 		return identity{}, errBinding
 	}
-	path, pattern, public, wrong := h.locate(api, c)
-	if public {
+	path, found, wrong := h.locate(api, c)
+	if found.Public {
 		return anonymous(), nil
 	}
 	caller, err := h.verifyToken(r, api)
@@ -39,29 +39,28 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 		return identity{}, err
 	}
 	if wrong != nil {
-		h.record(caller, c, pattern, "", store.OutcomeDenied)
+		h.record(caller, c, found.Pattern, "", store.OutcomeDenied)
 		return identity{}, wrong
 	}
-	return h.decideFor(r, caller, api, c, path, pattern)
+	return h.decideFor(r, b, caller, api, c, path, found)
 }
 
 // locate spells the path and finds it in the API's catalogue. What is wrong with
 // host or path is told only to who has a token.
-func (h *Handler) locate(api *store.API, c call) (path, pattern string, public bool, wrong error) {
+func (h *Handler) locate(api *store.API, c call) (path string, found policy.Found, wrong error) {
 	if len(api.Hosts) > 0 && !isOneOf(api.Hosts, c.host) {
-		return "", "", false, errHost
+		return "", policy.Found{}, errHost
 	}
 	path, err := policy.Canonical(c.target, policy.RelaxedFor(api))
 	if err != nil {
-		return "", "", false, errPath
+		return "", policy.Found{}, errPath
 	}
-	pattern, public, _ = h.Policy.Endpoint(api.ID, c.method, path)
-	return path, pattern, public, nil
+	return path, h.Policy.Endpoint(api.ID, c.method, path), nil
 }
 
 // decideFor decides the call of a known caller, and counts it.
-func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.API, c call, path, pattern string) (identity, error) {
-	client := caller.Client
+func (h *Handler) decideFor(r *http.Request, b *binding, caller *token.Caller, api *store.API, c call, path string, found policy.Found) (identity, error) {
+	client, pattern := caller.Client, found.Pattern
 	ws, wrong := h.workspace(caller, api, c.method, path, pattern)
 	if wrong == nil && (client.SCIMOnly || !client.MayCallFrom(c.address)) {
 		wrong = errClient
@@ -74,24 +73,38 @@ func (h *Handler) decideFor(r *http.Request, caller *token.Caller, api *store.AP
 		Holder: caller.Holder, Narrowed: client.Narrowed, Roles: client.Roles,
 		Scopes: caller.Scopes, AnyScope: caller.AnyScope,
 	}
-	d := h.Policy.Decide(who, &policy.Request{Workspace: ws.ID, API: api.Name, Method: c.method, Path: path})
-	if pattern == "" {
-		pattern = d.Pattern
+	req := &policy.Request{Workspace: ws.ID, API: api.Name, Method: c.method, Path: path}
+	if found.GraphQL {
+		return h.decideFields(r, b, caller, who, req, api, ws, c, pattern)
 	}
-	if !d.Allowed {
-		rule := d.Rule
-		if d.Reason == policy.Forbids {
-			rule = d.Ceiling
-		}
-		h.record(caller, c, pattern, rule, store.OutcomeDenied)
-		return identity{}, errDenied
+	rule, pattern, err := h.ask(caller, who, req, c, pattern)
+	if err != nil {
+		return identity{}, err
 	}
 	id, err := h.identify(r, caller, who, api, ws)
 	if err != nil {
 		return identity{}, err
 	}
-	h.record(caller, c, pattern, d.Rule, store.OutcomeAllowed)
+	h.record(caller, c, pattern, rule, store.OutcomeAllowed)
 	return id, nil
+}
+
+// ask asks the policy, and counts a refusal. The pattern is that of the
+// catalogue; where there is none, the deciding rule's is returned.
+func (h *Handler) ask(caller *token.Caller, who *policy.Caller, req *policy.Request, c call, pattern string) (rule, located string, err error) {
+	d := h.Policy.Decide(who, req)
+	if pattern == "" {
+		pattern = d.Pattern
+	}
+	if d.Allowed {
+		return d.Rule, pattern, nil
+	}
+	rule = d.Rule
+	if d.Reason == policy.Forbids {
+		rule = d.Ceiling
+	}
+	h.record(caller, c, pattern, rule, store.OutcomeDenied)
+	return "", "", errDenied
 }
 
 // identify says who calls, to the upstream. Of a token it is remembered with the

@@ -56,7 +56,7 @@ func FuzzDecide(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q is allowed, and is %v", target, err)
 		}
-		_, public, _ := w.Engine.Endpoint(api.ID, method, canonical)
+		public := w.Engine.Endpoint(api.ID, method, canonical).Public
 		d := w.Engine.Decide(who, &policy.Request{Workspace: gatewaytest.Acme, API: api.Name, Method: method, Path: canonical})
 		if !public && (!d.Allowed || authorization != good) {
 			t.Errorf("%q %q is allowed, and the policy says: %s", method, target, d.Reason)

@@ -1,0 +1,4 @@
+package gateway
+
+// Operations is operations, for tests.
+var Operations = operations
