@@ -55,6 +55,7 @@ type AuditQuery struct {
 	Operation  string
 	From, To   Time // From <= at < To; zero is open
 	Unsealed   bool // without a place, oldest first
+	Oldest     bool // oldest first
 	ByPlace    bool // sealed ones of the one workspace asked for, by place
 	AfterPlace int64
 	After      *AuditCursor

@@ -46,6 +46,7 @@ type State interface {
 // Store is what operations read beyond State, and what they write to.
 type Store interface {
 	AccountByName(ctx context.Context, name string) (*store.Account, error)
+	Get(ctx context.Context, kind store.Kind, key string) (store.Record, error)
 	GrantsOf(ctx context.Context, holder store.HolderID) ([]*store.Grant, error)
 	store.Lister
 	Commit(ctx context.Context, writes ...store.Write) error

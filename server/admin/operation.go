@@ -87,6 +87,8 @@ var (
 
 	opUsage       = Operation{Name: "usage.read", Method: "GET", Path: root + "/usage", Tag: "usage", Text: "Counters and last uses of clients"}
 	opAuditList   = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
+	opAuditGet    = Operation{Name: "audit.get", Method: "GET", Path: root + "/audit/{entry}", Tag: "audit", Text: "Get an audit entry"}
+	opAuditExport = Operation{Name: "audit.export", Method: "GET", Path: root + "/audit/export", Tag: "audit", Text: "Stream audit entries, oldest first, one JSON object a line"}
 	opAuditVerify = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
 	opCheck       = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
 	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
@@ -105,7 +107,7 @@ func Operations() []Operation {
 		opInvitationAccept,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
-		opUsage, opAuditList, opAuditVerify, opCheck, opBackup,
+		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opBackup,
 	}
 }
 
@@ -157,9 +159,10 @@ func (a *Admin) must(by *Actor, op Operation, ws store.WorkspaceID, ids ...strin
 	return a.refused(by, op, ws, "you may not do this here ("+op.Name+"); ask an owner or admin of workspace "+a.workspaceName(ws))
 }
 
-// refused records the refusal of an operation and returns it as an error.
+// refused records the refusal of a change, or of a backup, and returns it as an
+// error.
 func (a *Admin) refused(by *Actor, op Operation, ws store.WorkspaceID, reason string) error {
-	if op.Method != "GET" && a.Refusals != nil && by.Holder != nil {
+	if (op.Method != "GET" || op.Name == opBackup.Name) && a.Refusals != nil && by.Holder != nil {
 		a.Refusals.Add(a.entry(by, entry{operation: op.Name, workspace: ws, refused: reason}))
 	}
 	return &Error{Kind: Forbidden, Message: reason}

@@ -64,6 +64,8 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["key.reseal"] = w.ResealKeys(ctx, by)
 	_, errs["usage.read"] = w.Usage(ctx, by, "", 0, 0)
 	_, errs["audit.list"] = w.Audit(ctx, by, "", store.AuditQuery{})
+	_, errs["audit.get"] = w.AuditEntry(ctx, by, w.entryID())
+	errs["audit.export"] = w.ExportAudit(ctx, by, "", store.AuditQuery{}, func(*store.AuditEntry) error { return nil })
 	_, errs["audit.verify"] = w.VerifyAudit(ctx, by, ws)
 	_, errs["check"] = w.Check(ctx, by, admin.CheckInput{Client: c, API: "example", Method: "GET", Path: "/orders"})
 	errs["backup"] = w.Backup(ctx, by, io.Discard)
@@ -77,6 +79,15 @@ func (w *world) each(by *admin.Actor) map[string]error {
 		errs["workspace.list"] = &admin.Error{Kind: admin.Forbidden}
 	}
 	return errs
+}
+
+// entryID is the newest audit entry.
+func (w *world) entryID() store.AuditID {
+	all, err := w.state.Audit(context.Background(), store.AuditQuery{Limit: 1})
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	return all[0].ID
 }
 
 func TestNobodyMayDoNothing(t *testing.T) {

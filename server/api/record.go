@@ -3,6 +3,9 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"postern/server/admin"
 	"postern/server/audit"
@@ -71,22 +74,54 @@ type usageInput struct {
 	To     moment `query:"to" doc:"RFC 3339; hours before then."`
 }
 
-type auditInput struct {
-	Page
-	Workspace string `query:"workspace" doc:"Id or name."`
+// AuditFilter says which audit entries are asked for.
+type AuditFilter struct {
+	Workspace string `query:"workspace" doc:"Id or name; * is what belongs to none."`
 	Account   string `query:"account" doc:"Who acted, by id."`
 	Client    string `query:"client" doc:"By which credential."`
 	Target    string `query:"target" doc:"The id of what was changed."`
 	Operation string `query:"operation" doc:"Such as client.revoke."`
-	From      moment `query:"from"`
-	To        moment `query:"to"`
+	From      moment `query:"from" doc:"RFC 3339; from then on."`
+	To        moment `query:"to" doc:"RFC 3339; before then."`
+}
+
+func (f *AuditFilter) query() (store.AuditQuery, error) {
+	from, to, err := span(f.From, f.To)
+	return store.AuditQuery{
+		Account: store.AccountID(f.Account), Client: store.ClientID(f.Client), Target: f.Target, Operation: f.Operation, From: from, To: to,
+	}, err
+}
+
+type auditInput struct {
+	Page
+	AuditFilter
 }
 
 func (m *mounted) records() {
 	register(m, "usage.read", m.usage)
 	register(m, "audit.list", m.listAudit)
+	register(m, "audit.get", func(ctx context.Context, by *admin.Actor, in *struct {
+		Entry string `path:"entry" maxLength:"64" doc:"Its id."`
+	},
+	) (*struct{ Body AuditEntry }, error) {
+		e, err := m.Admin.AuditEntry(ctx, by, store.AuditID(in.Entry))
+		if err != nil {
+			return nil, err
+		}
+		return &struct{ Body AuditEntry }{m.wireEntry(e)}, nil
+	})
+	register(m, "audit.export", func(_ context.Context, by *admin.Actor, in *AuditFilter) (*huma.StreamResponse, error) {
+		q, err := in.query()
+		if err != nil {
+			return nil, err
+		}
+		return m.lines("audit.export", "postern-audit.ndjson", func(ctx context.Context, w io.Writer) error {
+			line := json.NewEncoder(w)
+			return m.Admin.ExportAudit(ctx, by, in.Workspace, q, func(e *store.AuditEntry) error { return line.Encode(m.wireEntry(e)) })
+		}), nil
+	}, streamed)
 	register(m, "audit.verify", func(ctx context.Context, by *admin.Actor, in *struct {
-		Workspace string `query:"workspace" required:"true" doc:"Id or name."`
+		Workspace string `query:"workspace" required:"true" doc:"Id or name; * is what belongs to none."`
 	},
 	) (*struct{ Body AuditReport }, error) {
 		report, err := m.Admin.VerifyAudit(ctx, by, in.Workspace)
@@ -130,16 +165,12 @@ func (m *mounted) usage(ctx context.Context, by *admin.Actor, in *usageInput) (*
 }
 
 func (m *mounted) listAudit(ctx context.Context, by *admin.Actor, in *auditInput) (*listAnswer[AuditEntry], error) {
-	from, to, err := span(in.From, in.To)
+	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
-	question := *in
-	question.Page = Page{}
-	q := store.AuditQuery{
-		Account: store.AccountID(in.Account), Client: store.ClientID(in.Client), Target: in.Target, Operation: in.Operation,
-		From: from, To: to, Limit: in.Limit + 1,
-	}
+	q.Limit = in.Limit + 1
+	question := in.AuditFilter
 	if in.Cursor != "" {
 		q.After = &store.AuditCursor{}
 		if err := m.Admin.OpenCursor(in.Cursor, question, q.After); err != nil {

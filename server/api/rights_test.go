@@ -22,6 +22,7 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 
 	ids := map[string]string{"{client}": victim.id, "{secret}": secret, "{role}": role, "{workspace}": "default", "{holder}": victim.account, "{api}": "example", "{account}": victim.account, "{key}": keys, "{team}": "ops"}
 	w.want(http.StatusCreated, "POST", "/teams", object{"name": "ops"})
+	ids["{entry}"] = w.want(http.StatusOK, "GET", "/audit?workspace=default", nil).text("items.0.id")
 	bodies := map[string]object{
 		"client.create":    {"name": "x", "workspace": "default", "roles": []string{"example-reader"}},
 		"client.edit":      {"name": "mine"},
@@ -42,7 +43,7 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 	}
 	queries := map[string]string{
 		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
-		"audit.list": "?workspace=default", "audit.verify": "?workspace=default",
+		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default",
 	}
 	own := map[string]bool{"api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true} // lists of what is one's own; accounts and teams are the installation's
 	before := w.everything()
@@ -245,7 +246,7 @@ func TestBackupIsForOwnersOfSystemAlone(t *testing.T) {
 	if strings.Contains(got.body, `"kind":"keys"`) || !strings.Contains(got.body, `"kind":"clients"`) || !strings.Contains(got.body, `"kind":"audit"`) {
 		t.Error("backup: keys must not be in it, clients and audit must")
 	}
-	if got := w.want(http.StatusOK, "GET", "/audit?operation=backup", nil); len(got.list("items")) != 1 {
-		t.Errorf("audit of the backup: %s", got.body)
+	if got := w.want(http.StatusOK, "GET", "/audit?operation=backup", nil); len(got.list("items")) != 4 || strings.Count(got.body, `"refused"`) != 3 {
+		t.Errorf("audit of the backup, want it and three refusals: %s", got.body)
 	}
 }

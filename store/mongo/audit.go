@@ -42,9 +42,11 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 	case q.ByPlace:
 		filter = append(filter, bson.E{Key: "place", Value: bson.D{{Key: "$gt", Value: q.AfterPlace}}})
 		sort = ordered(1, "place")
+	case q.Oldest:
+		sort = ordered(1, "at", "_id")
 	}
 	if q.After != nil {
-		filter = bson.D{{Key: "$and", Value: bson.A{filter, after("at", q.After.At, q.After.ID, !q.Unsealed)}}}
+		filter = bson.D{{Key: "$and", Value: bson.A{filter, after("at", q.After.At, q.After.ID, !q.Unsealed && !q.Oldest)}}}
 	}
 	return page[store.AuditEntry](ctx, s, store.KindAudit, filter, sort, pageLimit(q.Limit))
 }

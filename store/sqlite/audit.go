@@ -41,6 +41,8 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 	case q.Unsealed:
 		c.and("place = 0")
 		after, order = ">", "at, id"
+	case q.Oldest:
+		after, order = ">", "at, id"
 	}
 	if q.After != nil {
 		c.and("(at, id) "+after+" (?, ?)", int64(q.After.At), string(q.After.ID))
