@@ -64,15 +64,21 @@ func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
 // receive reads the form of a request that only a state young enough may answer,
 // and authenticates its client.
 func (h *Handler) receive(c *gin.Context, repeatable string) (form, authenticated, error) {
-	f, err := readForm(c.Request, repeatable)
-	if err == nil {
-		err = h.fresh(c)
-	}
+	f, err := h.read(c, repeatable)
 	if err != nil {
 		return nil, authenticated{}, err
 	}
 	auth, err := h.authenticate(c, f)
 	return f, auth, err
+}
+
+// read reads the form of a request that only a state young enough may answer.
+func (h *Handler) read(c *gin.Context, repeatable string) (form, error) {
+	f, err := readForm(c.Request, repeatable)
+	if err == nil {
+		err = h.fresh(c)
+	}
+	return f, err
 }
 
 // failed counts a failure of a client, and makes its answer. That nobody can say

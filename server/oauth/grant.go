@@ -29,16 +29,15 @@ func newGrantEngine(m *token.Minter) *grantEngine {
 	}, manager)}
 }
 
-// issue mints what was ordered and returns the access token.
-func (e *grantEngine) issue(r *http.Request, grantType string, o *order) (string, error) {
+// issue mints what was ordered and returns the access token. To the library every
+// grant type that we serve is the same: an authenticated client asks for itself.
+func (e *grantEngine) issue(r *http.Request, o *order) (string, error) {
 	ctx := &orderContext{r.Context(), o}
 	//nolint:contextcheck // it is the request's, with the order
-	info, err := e.server.GetAccessToken(ctx, oauth2.GrantType(grantType), &oauth2.TokenGenerateRequest{
+	info, err := e.server.GetAccessToken(ctx, oauth2.ClientCredentials, &oauth2.TokenGenerateRequest{
 		ClientID: string(o.claims.ClientID), UserID: string(o.claims.Subject), Scope: o.claims.Scope, AccessTokenExp: o.ttl, Request: r,
 	})
 	switch {
-	case errors.Is(err, oautherrors.ErrUnauthorizedClient), errors.Is(err, oautherrors.ErrUnsupportedGrantType):
-		return "", &Error{Code: "unsupported_grant_type", Status: http.StatusBadRequest, Description: "grant_type must be client_credentials", Err: err}
 	case err != nil:
 		return "", err
 	case info.GetAccess() == "":

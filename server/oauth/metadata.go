@@ -40,7 +40,7 @@ func (h *Handler) describeServer() document {
 	return document{
 		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
 		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
-		GrantTypes: []string{grantClientCredentials}, ResponseTypes: []string{},
+		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
 	}
 }

@@ -16,11 +16,24 @@ import (
 	"postern/store"
 )
 
-const grantClientCredentials = "client_credentials"
+// The grant types that are served.
+const (
+	grantClientCredentials = "client_credentials"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
 
-// token issues an access token (RFC 6749 section 4.4).
+// token issues an access token (RFC 6749 section 4.4, RFC 8693 section 2).
 func (h *Handler) token(c *gin.Context) error {
-	f, auth, err := h.receive(c, "resource")
+	f, err := h.read(c, "resource")
+	if err != nil {
+		return err
+	}
+	var auth authenticated
+	if f.get("grant_type") == grantTokenExchange {
+		auth, err = h.subject(c, f)
+	} else {
+		auth, err = h.authenticate(c, f)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,7 +44,7 @@ func (h *Handler) token(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := h.grants.issue(c.Request, f.get("grant_type"), order)
+	text, err := h.grants.issue(c.Request, order)
 	if errors.Is(err, token.ErrTooLong) {
 		return invalidTarget("the token would be too long for gateways; ask for fewer resources or scopes")
 	}
@@ -49,16 +62,20 @@ type order struct {
 	claims token.Claims
 	shape  token.Shape
 	ttl    time.Duration
+	issued string // issued_token_type of an exchange (RFC 8693 section 2.2.1)
 }
 
 // order checks what is asked for against what the client may have.
 func (h *Handler) order(auth authenticated, f form) (*order, error) {
+	var issued string
 	switch grant := f.get("grant_type"); grant {
 	case grantClientCredentials:
+	case grantTokenExchange:
+		issued = typeAccessToken
 	case "":
 		return nil, invalidRequest("grant_type is missing")
 	default:
-		return nil, &Error{Code: "unsupported_grant_type", Status: http.StatusBadRequest, Description: "grant_type must be client_credentials"}
+		return nil, &Error{Code: "unsupported_grant_type", Status: http.StatusBadRequest, Description: "grant_type must be client_credentials, or that of token exchange"}
 	}
 	client := auth.client
 	if client.SCIMOnly {
@@ -90,7 +107,7 @@ func (h *Handler) order(auth authenticated, f form) (*order, error) {
 	}
 	now := store.At(h.Now())
 	ends := now.Add(ttl).Sooner(auth.secret.ExpiresAt).Sooner(client.ExpiresAt)
-	o := &order{shape: shape, claims: token.Claims{
+	o := &order{shape: shape, issued: issued, claims: token.Claims{
 		Subject: client.Account, ClientID: client.ID, Audience: audience,
 		IssuedAt: int64(now) / 1000, ExpiresAt: int64(ends) / 1000, Scope: scope, Workspace: client.Workspace,
 		SecretID: auth.secret.ID, Roles: h.Policy.RolesOf(caller, client.Workspace),
@@ -204,6 +221,10 @@ func writeToken(c *gin.Context, text string, o *order) {
 	b := make([]byte, 0, len(text)+len(o.claims.Scope)+96)
 	b = append(b, `{"access_token":"`...)
 	b = append(b, text...)
+	if o.issued != "" {
+		b = append(b, `","issued_token_type":"`...)
+		b = append(b, o.issued...)
+	}
 	b = append(b, `","token_type":"Bearer","expires_in":`...)
 	b = strconv.AppendInt(b, int64(o.ttl/time.Second), 10)
 	if o.claims.Scope != "" { // its grammar has no character that JSON escapes
