@@ -57,6 +57,7 @@ type Options struct {
 
 	DefaultExpiry, MaxExpiry time.Duration
 	NeverAllowed             bool
+	ExpiryChoices            []time.Duration // see admin.Options
 
 	UsageInterval, UsageRetention time.Duration
 
@@ -144,6 +145,7 @@ func (s *Server) rooms() error {
 	s.admin = admin.New(admin.Options{
 		Store: s.state, State: s.state, Policy: s.policy, Keys: s.keys, Sealer: s.sealer, CursorKey: cursorKey, Issuer: o.Issuer,
 		DefaultExpiry: o.DefaultExpiry, MaxExpiry: o.MaxExpiry, NeverAllowed: o.NeverAllowed,
+		ExpiryChoices: o.ExpiryChoices, Node: s.node,
 		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
 	})
 	return nil
@@ -250,7 +252,7 @@ func (s *Server) Run(ctx context.Context, started func()) error {
 	case <-rooms.Done():
 	}
 	background.Go(func() error { s.policy.Run(rooms); return nil })
-	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.prune} {
+	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.admin.Run, s.prune} {
 		background.Go(func() error { return run(rooms) })
 	}
 	serving, stopServing := context.WithCancel(ctx)

@@ -121,6 +121,10 @@ func (c *Client) State(now Time) ClientStatus {
 	return c.Status
 }
 
+// Lapsed reports whether the client waited for a confirmation that did not come
+// in time. What lapsed is as good as deleted.
+func (c *Client) Lapsed(now Time) bool { return c.Status == ClientPending && c.ConfirmBy.Over(now) }
+
 // Ends are the times at which the client and its unrevoked secrets expire.
 func (c *Client) Ends() []Time {
 	var out []Time

@@ -13,7 +13,8 @@ import (
 )
 
 func (a *remote) clientCommands() *cobra.Command {
-	secret := group("secret", "Manage the secrets of a client", a.secretRevokeCommand())
+	secret := group("secret", "Manage the secrets of a client",
+		a.secretListCommand(), a.secretAddCommand(), a.secretRetireCommand(), a.secretRevokeCommand())
 	return group("client", "Manage clients: who may get tokens, with which rights, until when",
 		a.clientListCommand(), a.clientGetCommand(), a.clientCreateCommand(), a.clientEditCommand(),
 		a.clientChange("confirm", "Confirm that the secret is saved, which activates the client"),
@@ -25,13 +26,16 @@ func (a *remote) clientCommands() *cobra.Command {
 func (a *remote) clientListCommand() *cobra.Command {
 	query := url.Values{}
 	var limit int
-	var unused, desc bool
+	var unused, orphaned, desc bool
 	var expiresBy string
 	c := a.command(command{
 		use: "list", short: "List clients with their roles and last access",
 		run: func(ctx context.Context, s *session, _ []string) error {
 			if unused {
 				query.Set("unused", "true")
+			}
+			if orphaned {
+				query.Set("orphaned", "true")
 			}
 			if desc {
 				query.Set("desc", "true")
@@ -52,10 +56,12 @@ func (a *remote) clientListCommand() *cobra.Command {
 	})
 	filters(c, query, map[string]string{
 		"workspace": "only those of this workspace", "account": "only those that act as this account, by id", "kind": "service or personal",
-		"status": "pending, active, revoked or expired", "search": "part of the name, description, key or id", "sort": "name, created, expires or last_use",
+		"status": "pending, active, revoked or expired", "search": "part of the name, description, key or id",
+		"responsible": "only those that this person answers for, by id or name", "sort": "name, created, expires or last_use",
 	})
 	f := c.Flags()
 	f.BoolVar(&unused, "unused", false, "only those that were never used")
+	f.BoolVar(&orphaned, "orphaned", false, "only service clients whose responsible person is deactivated, deleted or missing")
 	f.BoolVar(&desc, "desc", false, "the last ones first")
 	f.StringVar(&expiresBy, "expires-by", "", "only those that expire until then: a time, or 30d from now")
 	limitFlag(c, &limit)
@@ -172,12 +178,16 @@ func (s *session) writeClient(w *page, c *api.Client) {
 	if c.AdminAccess {
 		f.add("admin access", "its licence does not bound work on accounts")
 	}
+	if c.SCIMOnly {
+		f.add("scim only", "it is good for SCIM and nothing else")
+	}
 	created := s.at(c.CreatedAt)
 	if by := nameOf(c.CreatedBy); by != "" {
 		created += " by " + by
 	}
 	f.add("created", created)
 	f.add("expires", s.expiresAt(c.ExpiresAt))
+	f.add("confirm until", s.at(c.ConfirmBy))
 	f.more("last used", s.lastUse(c.LastUsedAt, c.LastUsedFrom, c.LastUsedEndpoint))
 	f.add("last refused", s.at(c.LastRefusedAt))
 	f.write(w)
@@ -188,21 +198,7 @@ func (s *session) writeClient(w *page, c *api.Client) {
 		return
 	}
 	w.println()
-	t := &table{columns: []column{
-		{title: "SECRET"}, {title: "LABEL", least: 8}, {title: "STATUS"}, {title: "EXPIRES"}, {title: "LAST USED"}, {title: "CREATED", spare: true},
-	}}
-	for _, secret := range c.Secrets {
-		used := "not used"
-		if secret.LastUsedAt != 0 {
-			used = s.ago(secret.LastUsedAt)
-		}
-		expires := s.expires(secret.ExpiresAt)
-		if secret.ExpiresAt == 0 && c.ExpiresAt != 0 {
-			expires = "with client"
-		}
-		t.add(secret.ID, secret.Label, secret.Status, expires, used, s.ago(secret.CreatedAt))
-	}
-	t.write(w)
+	s.secretTable(c).write(w)
 }
 
 func (s *session) expiresAt(t api.Time) string {
@@ -258,7 +254,8 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	f.StringArrayVar(&narrowed, "narrow", nil, "leave it only this `role` of its account's; may be repeated")
 	f.StringArrayVar(&in.Addresses, "address", nil, "`network` it may call from, such as 10.0.0.0/8; may be repeated")
 	f.BoolVar(&in.AdminAccess, "admin-access", false, "its licence does not bound work on accounts")
-	f.BoolVar(&in.Confirm, "confirm", false, "it works only after postern client confirm")
+	f.BoolVar(&in.SCIMOnly, "scim-only", false, "it is good for SCIM and nothing else")
+	f.BoolVar(&in.Confirm, "confirm", false, "it works only after postern client confirm, within 15 minutes")
 	return c
 }
 
@@ -283,7 +280,7 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 	})
 	s.warnings(append([]string{"the secret is shown this once; save it now"}, made.Warnings...))
 	if made.Client != nil && made.Client.Status == string(store.ClientPending) {
-		s.warnings([]string{"it works once you have said that: postern client confirm " + made.ClientID})
+		s.warnings([]string{"it works once you have said that, within 15 minutes: postern client confirm " + made.ClientID})
 	}
 	return err
 }
@@ -310,6 +307,7 @@ func (a *remote) clientEditCommand() *cobra.Command {
 	p.text(c, "api", "default_api", "API that its tokens are for unless it asks for another")
 	p.truth(c, "bearer", "bearer", "its secrets may be sent directly as Authorization: Bearer")
 	p.truth(c, "admin-access", "admin_access", "its licence does not bound work on accounts")
+	p.truth(c, "scim-only", "scim_only", "it is good for SCIM and nothing else")
 	p.list(c, "address", "addresses", "`network` it may call from; may be repeated, \"\" is anywhere")
 	p.list(c, "narrow", "narrowed_to", "leave it only this `role`; may be repeated, \"\" leaves none")
 	c.Flags().BoolFunc("widen", "end the narrowing: it has all roles of its account", func(string) error { p["narrowed_to"] = nil; return nil })
@@ -345,38 +343,6 @@ func (a *remote) clientDeleteCommand() *cobra.Command {
 		use: "delete CLIENT", short: "Delete a revoked client for ever", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
 			return s.done(ctx, request{method: http.MethodDelete, path: clientPath(args[0])})
-		},
-	})
-}
-
-func (a *remote) clientRotateCommand() *cobra.Command {
-	var body api.Rotate
-	c := a.command(command{
-		use: "rotate CLIENT", short: "Make a new secret; the old ones end after an overlap", args: cobra.ExactArgs(1),
-		run: func(ctx context.Context, s *session, args []string) error {
-			what := "There is a new secret, and the old ones have ended."
-			switch {
-			case body.Keep:
-				what = "There is a new secret, and the old ones go on."
-			case body.Overlap != "":
-				what = "There is a new secret, and the old ones end in " + body.Overlap + "."
-			}
-			return s.newSecret(ctx, what, request{method: http.MethodPost, path: clientPath(args[0], "secrets"), body: &body})
-		},
-	})
-	f := c.Flags()
-	f.StringVar(&body.Overlap, "overlap", "", "how long the old secrets go on, such as 1h or 7d; they end now by default")
-	f.BoolVar(&body.Keep, "keep", false, "the old secrets go on as they are")
-	f.StringVar(&body.ExpiresIn, "expires", "", "when the new secret ends, such as 90d; with the client by default")
-	f.StringVar(&body.Label, "label", "", "name of the new secret")
-	return c
-}
-
-func (a *remote) secretRevokeCommand() *cobra.Command {
-	return a.command(command{
-		use: "revoke CLIENT SECRET-ID", short: "Revoke one secret, and the tokens it minted", args: cobra.ExactArgs(2),
-		run: func(ctx context.Context, s *session, args []string) error {
-			return s.done(ctx, request{method: http.MethodDelete, path: clientPath(args[0], "secrets", escape(args[1]))})
 		},
 	})
 }

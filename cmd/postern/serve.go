@@ -204,8 +204,9 @@ func serverOptions(cfg config.Config) server.Options {
 		TokenRate: rate(cfg.Limits.TokenPerClient), IntrospectRate: rate(cfg.Limits.IntrospectPerClient),
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
 	}
-	if cfg.Clients.DefaultExpiry > 0 {
-		o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
+	o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
+	for _, life := range cfg.Clients.ExpiryChoices {
+		o.ExpiryChoices = append(o.ExpiryChoices, time.Duration(life))
 	}
 	if cfg.Clients.MaxExpiry > 0 {
 		o.MaxExpiry = time.Duration(cfg.Clients.MaxExpiry)

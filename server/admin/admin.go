@@ -66,9 +66,13 @@ type Options struct {
 	// Issuer is the audience of Postern's own API without a path.
 	Issuer string
 
-	DefaultExpiry time.Duration // of a new client; 0 means 90 days
-	MaxExpiry     time.Duration // 0 means no cap
-	NeverAllowed  bool          // whether a client may live for ever
+	DefaultExpiry time.Duration   // of a new client; 0 means 90 days
+	MaxExpiry     time.Duration   // 0 means no cap
+	NeverAllowed  bool            // whether a client may live for ever
+	ExpiryChoices []time.Duration // lifetimes to offer, Never among them; nil means 30, 60 and 90 days, a year and Never
+
+	// Node is this node's name, unlike any other's: of two nodes one sweeps.
+	Node string
 
 	FlushUsage func(context.Context) error // so that an answer includes this node's own; may be nil
 	MayMail    bool                        // whether mail is configured
@@ -87,7 +91,10 @@ type Admin struct {
 // New returns an Admin.
 func New(o Options) *Admin {
 	if o.DefaultExpiry == 0 {
-		o.DefaultExpiry = 90 * 24 * time.Hour
+		o.DefaultExpiry = 90 * day
+	}
+	if o.ExpiryChoices == nil {
+		o.ExpiryChoices = []time.Duration{30 * day, 60 * day, 90 * day, 365 * day, Never}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

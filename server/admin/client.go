@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"postern/server/secret"
@@ -28,6 +27,7 @@ type NewClient struct {
 	Narrow      []string
 	Narrowed    bool // then Narrow is all it is left with
 	AdminAccess bool
+	SCIMOnly    bool // good for SCIM and nothing else
 	Addresses   []string
 	Confirm     bool // the client works only after its secret was confirmed as saved
 }
@@ -83,10 +83,14 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 		CreatedAt: now, CreatedBy: by.accountID(), ExpiresAt: expires,
 	}
 	if in.Confirm {
-		c.Status = store.ClientPending
+		c.Status, c.ConfirmBy = store.ClientPending, now.Add(ConfirmWithin)
+	}
+	if c.SCIMOnly = in.SCIMOnly; in.SCIMOnly && in.Bearer == nil {
+		c.Bearer = true // it gets no access tokens
 	}
 	var f faults
 	checkTexts(&f, c)
+	checkSCIMOnly(&f, c)
 	roles := a.roles(&f, "roles", ws, in.Roles)
 	if c.Narrowed = in.Narrowed; in.Narrowed {
 		for _, r := range a.roles(&f, "narrowed_to", ws, in.Narrow) {
@@ -203,6 +207,14 @@ func checkTexts(f *faults, c *store.Client) {
 	}
 }
 
+// checkSCIMOnly refuses a client that would be good for nothing: one for SCIM gets
+// no access tokens, so its secret is what it sends.
+func checkSCIMOnly(f *faults, c *store.Client) {
+	if c.SCIMOnly && !c.Bearer {
+		f.add("bearer", "cannot be off with scim_only: such a client gets no access tokens and sends its secret itself")
+	}
+}
+
 // roles finds roles of a workspace, or shared ones, by id, name or ref.
 func (a *Admin) roles(f *faults, place string, ws *store.Workspace, names []string) []*store.Role {
 	var out []*store.Role
@@ -273,7 +285,7 @@ func (a *Admin) client(ctx context.Context, by *Actor, op Operation, id store.Cl
 	if ws == "" {
 		ws = a.systemID() // of all workspaces: administrators of the installation look after it
 	}
-	if c.Status == store.ClientDeleted || !a.may(by, opClientGet, ws, string(id)) {
+	if c.Status == store.ClientDeleted || c.Lapsed(a.now()) || !a.may(by, opClientGet, ws, string(id)) {
 		return nil, missing
 	}
 	return c, a.must(by, op, ws, string(id))
@@ -282,107 +294,6 @@ func (a *Admin) client(ctx context.Context, by *Actor, op Operation, id store.Cl
 // Client returns a client.
 func (a *Admin) Client(ctx context.Context, by *Actor, id store.ClientID) (*store.Client, error) {
 	return a.client(ctx, by, opClientGet, id)
-}
-
-// ClientEdit is what can be changed of a client; nil is left as it is. Kind,
-// account, expiry and id never change.
-type ClientEdit struct {
-	Name, Description *string
-	Addresses         *[]string
-	Responsible       *string
-	Bearer            *bool
-	DefaultAPI        *string
-	Narrowed          *bool
-	Narrow            *[]string
-	AdminAccess       *bool
-	Revision          int64 // of If-Match; 0 is any
-}
-
-// EditClient changes a client.
-func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in ClientEdit) (*store.Client, error) {
-	old, err := a.client(ctx, by, opClientEdit, id)
-	if err != nil {
-		return nil, err
-	}
-	if in.Revision != 0 && in.Revision != old.Revision {
-		return nil, stale(old.Revision)
-	}
-	c := *old
-	var f faults
-	set(&c.Name, in.Name)
-	c.Name = strings.TrimSpace(c.Name)
-	set(&c.Description, in.Description)
-	set(&c.Bearer, in.Bearer)
-	set(&c.AdminAccess, in.AdminAccess)
-	set(&c.Narrowed, in.Narrowed)
-	if c.Addresses = slices.Clone(old.Addresses); in.Addresses != nil { // checkTexts spells them anew
-		c.Addresses = slices.Clone(*in.Addresses)
-	}
-	checkTexts(&f, &c)
-	if in.Responsible != nil {
-		if acc, err := a.account(ctx, *in.Responsible); err != nil || acc.AccountKind != store.AccountUser {
-			f.add("responsible", "is no person's account")
-		} else {
-			c.Responsible = acc.ID
-		}
-	}
-	if in.DefaultAPI != nil {
-		c.DefaultAPI = a.defaultAPI(&f, *in.DefaultAPI, nil)
-	}
-	if ws := a.State.Workspace(c.Workspace); in.Narrow != nil && ws == nil && len(*in.Narrow) > 0 {
-		f.add("narrowed_to", "a client of all workspaces cannot be narrowed to the roles of one")
-	} else if in.Narrow != nil && ws != nil {
-		c.Roles = nil
-		for _, r := range a.roles(&f, "narrowed_to", ws, *in.Narrow) {
-			c.Roles = append(c.Roles, r.ID)
-		}
-	}
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	if err := a.widens(ctx, by, old, &c); err != nil {
-		return nil, err
-	}
-	err = a.change(ctx, by, entry{operation: opClientEdit.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
-	return stored(&c, store.OpUpdate), err
-}
-
-// widens refuses an edit that makes the client more powerful than the actor
-// may: less narrowing is a gift, and so is admin access.
-func (a *Admin) widens(ctx context.Context, by *Actor, old, c *store.Client) error {
-	if c.AdminAccess && !old.AdminAccess {
-		if err := a.mayGive(by, opClientEdit, gift{workspace: a.systemID(), licence: true}); err != nil {
-			return err
-		}
-	}
-	if !old.Narrowed || c.Narrowed && slices.Equal(old.Roles, c.Roles) {
-		return nil
-	}
-	return a.givesClient(ctx, by, opClientEdit, c)
-}
-
-// givesClient is mayGive for what a client can do: who gets its secret gets that.
-func (a *Admin) givesClient(ctx context.Context, by *Actor, op Operation, c *store.Client) error {
-	h, err := a.State.Holder(ctx, c.Account)
-	if err != nil {
-		return fromStore(op.Name, err)
-	}
-	return a.givesAccount(ctx, by, op, h.Account, h.Grants)
-}
-
-// ConfirmClient activates a pending client: its secret is saved.
-func (a *Admin) ConfirmClient(ctx context.Context, by *Actor, id store.ClientID) (*store.Client, error) {
-	old, err := a.client(ctx, by, opClientConfirm, id)
-	if err != nil {
-		return nil, err
-	}
-	if old.Status != store.ClientPending {
-		return nil, refuse(Conflict, "only a pending client is confirmed, and this one is %s", old.State(a.now()))
-	}
-	c := *old
-	c.Status = store.ClientActive
-	err = a.change(ctx, by, entry{operation: opClientConfirm.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
-	return stored(&c, store.OpUpdate), err
 }
 
 // stored is a record as it is after a write.
@@ -399,38 +310,4 @@ func set[T any](field *T, value *T) {
 
 func stale(have int64) error {
 	return refuse(Stale, "it is at revision %d now: read it again and repeat the change", have)
-}
-
-// Expiry is how long something lives: for a time, for ever, or as the defaults
-// say.
-type Expiry struct {
-	For   time.Duration
-	Never bool
-}
-
-// expiry computes the end of a new client and the warnings that go with it.
-func (a *Admin) expiry(ws *store.Workspace, e Expiry, now store.Time) (ends store.Time, warnings []string, err error) {
-	limit := a.MaxExpiry
-	if c := time.Duration(ws.MaxLifetime) * time.Second; c > 0 && (limit == 0 || c < limit) {
-		limit = c
-	}
-	if e.Never {
-		if !a.NeverAllowed || ws.NeverForbidden || limit > 0 {
-			return 0, nil, refuse(Invalid, "expires_in: clients of workspace %s must expire; choose an end", ws.Name)
-		}
-		return 0, []string{"This client never expires. Nothing ends it but a revoke: prefer an end, and rotate."}, nil
-	}
-	if e.For < 0 {
-		return 0, nil, refuse(Invalid, "expires_in: a life cannot be negative; -1 days is never, and nothing else below 1 is allowed")
-	}
-	if e.For == 0 {
-		e.For = a.DefaultExpiry
-		if limit > 0 && e.For > limit {
-			e.For = limit
-		}
-	}
-	if limit > 0 && e.For > limit {
-		return 0, nil, refuse(Invalid, "expires_in: workspace %s allows at most %d days", ws.Name, int(limit.Hours()/24))
-	}
-	return now.Add(e.For), nil, nil
 }

@@ -9,9 +9,11 @@ import (
 
 // ClientList asks for a page of clients.
 type ClientList struct {
-	Workspace string // id or name; empty is every one that the actor may see
-	Query     store.ClientQuery
-	Cursor    string
+	Workspace   string // id or name; empty is every one that the actor may see
+	Responsible string // id or name; empty does not ask
+	Orphaned    bool   // service clients whose responsible person is deactivated, deleted or missing
+	Query       store.ClientQuery
+	Cursor      string
 }
 
 // ClientPage is a page of clients.
@@ -45,13 +47,22 @@ func (a *Admin) Clients(ctx context.Context, by *Actor, in ClientList) (*ClientP
 	if q.Limit < 1 || q.Limit > 500 {
 		return nil, refuse(Invalid, "limit: must be 1 to 500")
 	}
+	if err := a.answeredFor(ctx, in, &q); err != nil {
+		return nil, err
+	}
 	question := q // a cursor continues this one and no other
 	question.Now, question.Limit = 0, 0
+	if in.Orphaned {
+		question.Responsible = []store.AccountID{"orphaned"} // whoever else is deactivated between two pages
+	}
 	if in.Cursor != "" {
 		q.After = &store.ClientCursor{}
 		if err := a.OpenCursor(in.Cursor, question, q.After); err != nil {
 			return nil, err
 		}
+	}
+	if q.Unused || q.Sort == store.SortLastUse {
+		a.flushUsage(ctx) // or a client would be among the unused ones with its last use beside it
 	}
 	page := &ClientPage{}
 	var err error
@@ -75,6 +86,46 @@ func (a *Admin) Clients(ctx context.Context, by *Actor, in ClientList) (*ClientP
 		}
 	}
 	return page, nil
+}
+
+// answeredFor adds the conditions on who is responsible.
+func (a *Admin) answeredFor(ctx context.Context, in ClientList, q *store.ClientQuery) error {
+	switch {
+	case in.Orphaned && (in.Responsible != "" || q.ClientKind == store.ClientPersonal):
+		return refuse(Invalid, "orphaned: only service clients are, and nobody usable answers for them; leave kind and responsible out")
+	case in.Orphaned:
+		q.ClientKind, q.Responsible = store.ClientService, []store.AccountID{""}
+		for _, status := range []store.AccountStatus{store.AccountDeactivated, store.AccountDeleted} {
+			if err := a.people(ctx, status, func(id store.AccountID) { q.Responsible = append(q.Responsible, id) }); err != nil {
+				return fromStore(opClientList.Name, err)
+			}
+		}
+	case in.Responsible != "":
+		acc, err := a.account(ctx, in.Responsible)
+		if err != nil {
+			return refuse(Invalid, "responsible: there is no account %q", printable(in.Responsible))
+		}
+		q.Responsible = []store.AccountID{acc.ID}
+	}
+	return nil
+}
+
+// people calls yield with every person of a status.
+func (a *Admin) people(ctx context.Context, status store.AccountStatus, yield func(store.AccountID)) error {
+	q := store.AccountQuery{AccountKind: store.AccountUser, Status: status, Limit: 500}
+	for {
+		page, err := a.Store.Accounts(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, acc := range page {
+			yield(acc.ID)
+		}
+		if len(page) < q.Limit {
+			return nil
+		}
+		q.After = page[len(page)-1].Name
+	}
 }
 
 // sortValue is the text that a client has in the sorted column.

@@ -57,14 +57,18 @@ func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Conflict, "the client has %d live secrets already; revoke one first", live)
 	}
 	var expires store.Time
+	var warnings []string
 	if in.Expiry.For > 0 {
 		expires = now.Add(in.Expiry.For)
+	}
+	if expires == 0 && c.ExpiresAt == 0 {
+		warnings = []string{"This secret never expires, as its client does not: prefer an end, and rotate."}
 	}
 	made := a.addSecret(&c, in.Label, expires, now)
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c)); err != nil {
 		return nil, err
 	}
-	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id}, nil
+	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id, Warnings: warnings}, nil
 }
 
 // retire ends a secret after an overlap.
@@ -77,24 +81,10 @@ func retire(s store.ClientSecret, now store.Time, overlap time.Duration) store.C
 	return s
 }
 
-// RevokeSecret revokes one secret and, with it, the tokens it minted.
+// RevokeSecret revokes one secret and, with it, the tokens it minted. It asks
+// nothing: it is for an emergency, and RetireSecret for the everyday.
 func (a *Admin) RevokeSecret(ctx context.Context, by *Actor, id store.ClientID, secretID store.SecretID) (*store.Client, error) {
-	old, err := a.client(ctx, by, opSecretRevoke, id)
-	if err != nil {
-		return nil, err
-	}
-	c := *old
-	c.Secrets = append([]store.ClientSecret(nil), old.Secrets...)
-	s := c.Secret(secretID)
-	switch {
-	case s == nil:
-		return nil, refuse(NotFound, "the client has no secret %q", printable(string(secretID)))
-	case s.RevokedAt != 0:
-		return nil, refuse(Conflict, "this secret is revoked already")
-	}
-	*s = retire(*s, a.now(), 0)
-	err = a.change(ctx, by, entry{operation: opSecretRevoke.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
-	return stored(&c, store.OpUpdate), err
+	return a.RetireSecret(ctx, by, id, secretID, Retirement{Force: true})
 }
 
 // RevokeClient stops every further use of a client, and of the tokens it minted.
@@ -110,7 +100,7 @@ func (a *Admin) RevokeClient(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Invalid, "reason: has more than %d characters", maxName)
 	}
 	c := *old
-	c.Status, c.RevokedReason, c.RevokedAt = store.ClientRevoked, reason, a.now()
+	c.Status, c.RevokedReason, c.RevokedAt, c.ConfirmBy = store.ClientRevoked, reason, a.now(), 0
 	c.Generation++
 	err = a.change(ctx, by, entry{operation: opClientRevoke.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c))
 	return stored(&c, store.OpUpdate), err

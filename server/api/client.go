@@ -37,6 +37,7 @@ type Client struct {
 	LastUsedFrom     string     `json:"last_used_from,omitempty"`
 	LastUsedEndpoint string     `json:"last_used_endpoint,omitempty"`
 	LastRefusedAt    Time       `json:"last_refused_at"`
+	ConfirmBy        Time       `json:"confirm_by" doc:"A pending client that is not confirmed by then is deleted."`
 	Secrets          []Secret   `json:"secrets"`
 	Warnings         []string   `json:"warnings"`
 	Revision         int64      `json:"revision"`
@@ -85,14 +86,15 @@ type ClientCreate struct {
 	Account       string    `json:"account,omitempty" doc:"A technical user, by id or name; empty makes a new one."`
 	Roles         []string  `json:"roles,omitempty" maxItems:"100" doc:"For a new technical user."`
 	DefaultAPI    string    `json:"default_api,omitempty"`
-	ExpiresIn     string    `json:"expires_in,omitempty" doc:"90d, 1y, 12h or never; empty is the default."`
+	ExpiresIn     string    `json:"expires_in,omitempty" doc:"90d, 1y, 12h or never; empty is the default. A workspace may allow some lifetimes only."`
 	ExpiresInDays *int64    `json:"expires_in_days,omitempty" doc:"The same in days; -1 is never."`
 	Label         string    `json:"label,omitempty" maxLength:"200" doc:"Of the first secret."`
 	Bearer        *bool     `json:"bearer,omitempty"`
 	NarrowedTo    *[]string `json:"narrowed_to,omitempty" maxItems:"100"`
-	AdminAccess   bool      `json:"admin_access,omitempty"`
+	AdminAccess   bool      `json:"admin_access,omitempty" doc:"Its account's licence does not bound work on accounts and licences."`
+	SCIMOnly      bool      `json:"scim_only,omitempty" doc:"It is good for /scim/v2 and nothing else; it gives nothing by itself."`
 	Addresses     []string  `json:"addresses,omitempty" maxItems:"100"`
-	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved."`
+	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved, and is deleted when it was not after 15 minutes."`
 }
 
 // ClientPatch is the body of PATCH /clients/{client}.
@@ -105,6 +107,7 @@ type ClientPatch struct {
 	DefaultAPI  Maybe[string]   `json:"default_api,omitzero"`
 	NarrowedTo  Maybe[[]string] `json:"narrowed_to,omitzero" maxItems:"100" doc:"null ends the narrowing."`
 	AdminAccess Maybe[bool]     `json:"admin_access,omitzero"`
+	SCIMOnly    Maybe[bool]     `json:"scim_only,omitzero"`
 
 	// What never changes is known here to be refused as that, and not as a slip.
 	ID        Maybe[any] `json:"id,omitzero" doc:"Never changes."`
@@ -140,15 +143,17 @@ type messageAnswer struct{ Body Message }
 
 type clientsInput struct {
 	Page
-	Workspace string `query:"workspace" doc:"Id or name."`
-	Account   string `query:"account" doc:"Its id."`
-	Kind      string `query:"kind" enum:"service,personal"`
-	Status    string `query:"status" enum:"pending,active,revoked,expired"`
-	Search    string `query:"search" maxLength:"200" doc:"Part of the name, description, key or id."`
-	Unused    bool   `query:"unused" doc:"Never used with success."`
-	ExpiresBy moment `query:"expires_by" doc:"Expires, and not later than this."`
-	Sort      string `query:"sort" enum:"name,created,expires,last_use" default:"name"`
-	Desc      bool   `query:"desc"`
+	Workspace   string `query:"workspace" doc:"Id or name."`
+	Account     string `query:"account" doc:"Its id."`
+	Kind        string `query:"kind" enum:"service,personal"`
+	Status      string `query:"status" enum:"pending,active,revoked,expired"`
+	Search      string `query:"search" maxLength:"200" doc:"Part of the name, description, key or id."`
+	Unused      bool   `query:"unused" doc:"Never used with success."`
+	ExpiresBy   moment `query:"expires_by" doc:"Expires, and not later than this."`
+	Responsible string `query:"responsible" maxLength:"64" doc:"The person who answers for it, by id or name."`
+	Orphaned    bool   `query:"orphaned" doc:"Service clients whose responsible person is deactivated, deleted or missing."`
+	Sort        string `query:"sort" enum:"name,created,expires,last_use" default:"name"`
+	Desc        bool   `query:"desc"`
 }
 
 func (m *mounted) clients() {
@@ -192,7 +197,7 @@ func (m *mounted) listClients(ctx context.Context, by *admin.Actor, in *clientsI
 	if err != nil {
 		return nil, err
 	}
-	page, err := m.Admin.Clients(ctx, by, admin.ClientList{Workspace: in.Workspace, Cursor: in.Cursor, Query: store.ClientQuery{
+	page, err := m.Admin.Clients(ctx, by, admin.ClientList{Workspace: in.Workspace, Responsible: in.Responsible, Orphaned: in.Orphaned, Cursor: in.Cursor, Query: store.ClientQuery{
 		Account: store.AccountID(in.Account), ClientKind: store.ClientKind(in.Kind), Status: store.ClientStatus(in.Status),
 		Search: in.Search, Unused: in.Unused, ExpiresBy: expiresBy, Sort: store.ClientSort(in.Sort), Desc: in.Desc, Limit: in.Limit,
 	}})
@@ -219,7 +224,7 @@ func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct{
 	made := admin.NewClient{
 		Kind: store.ClientKind(b.Kind), Name: b.Name, Key: b.Key, Description: b.Description, Workspace: b.Workspace,
 		Account: b.Account, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
-		AdminAccess: b.AdminAccess, Addresses: b.Addresses, Confirm: b.Confirm,
+		AdminAccess: b.AdminAccess, SCIMOnly: b.SCIMOnly, Addresses: b.Addresses, Confirm: b.Confirm,
 	}
 	if b.NarrowedTo != nil {
 		made.Narrowed, made.Narrow = true, *b.NarrowedTo
@@ -241,6 +246,7 @@ func (m *mounted) editClient(ctx context.Context, by *admin.Actor, in *struct {
 	edit := admin.ClientEdit{
 		Name: b.Name.pointer(), Description: b.Description.pointer(), Addresses: b.Addresses.pointer(), Bearer: b.Bearer.pointer(),
 		DefaultAPI: b.DefaultAPI.pointer(), Narrow: b.NarrowedTo.pointer(), AdminAccess: b.AdminAccess.pointer(),
+		SCIMOnly:    b.SCIMOnly.pointer(),
 		Responsible: b.Responsible.pointer(), Revision: in.revision(),
 	}
 	if b.NarrowedTo.Sent {
@@ -294,10 +300,13 @@ func (m *mounted) wireClient(v *admin.ClientView) *Client {
 		SCIMOnly: c.SCIMOnly, Addresses: orEmpty(c.Addresses), CreatedAt: Time(c.CreatedAt), CreatedBy: reference(v.CreatedBy),
 		Parent: string(c.Parent), ExpiresAt: Time(c.ExpiresAt), RevokedAt: Time(c.RevokedAt), Used: v.LastUse.SuccessAt != 0,
 		LastUsedAt: Time(v.LastUse.SuccessAt), LastUsedFrom: v.LastUse.SuccessAddress, LastUsedEndpoint: v.LastUse.SuccessEndpoint,
-		LastRefusedAt: Time(v.LastUse.RefusalAt), Secrets: []Secret{}, Warnings: []string{}, Revision: c.Revision,
+		LastRefusedAt: Time(v.LastUse.RefusalAt), ConfirmBy: Time(c.ConfirmBy), Secrets: []Secret{}, Warnings: []string{}, Revision: c.Revision,
 	}
-	if c.Warning != "" {
+	switch {
+	case c.Warning != "":
 		out.Warnings = append(out.Warnings, c.Warning)
+	case c.ExpiresAt == 0 && v.State != store.ClientRevoked:
+		out.Warnings = append(out.Warnings, admin.WarnNever)
 	}
 	now := store.At(m.Now())
 	for i := range c.Secrets {

@@ -18,14 +18,31 @@ type Rotate struct {
 
 func (m *mounted) secrets() {
 	register(m, "client.rotate", m.rotate, created)
-	register(m, "client.secret.revoke", func(ctx context.Context, by *admin.Actor, in *struct {
-		ClientPath
-		Secret string `path:"secret" maxLength:"64"`
-	},
-	) (*changedClientAnswer, error) {
-		c, err := m.Admin.RevokeSecret(ctx, by, in.id(), store.SecretID(in.Secret))
-		return m.changed(ctx, "The secret has been successfully revoked.", c, err)
-	})
+	register(m, "client.secret.revoke", m.retire)
+}
+
+// retire ends one secret, now or after an overlap.
+func (m *mounted) retire(ctx context.Context, by *admin.Actor, in *struct {
+	ClientPath
+	Condition
+	Secret  string `path:"secret" maxLength:"64"`
+	Overlap string `query:"overlap" doc:"How long it goes on, such as 1h, 24h or 7d; empty ends it now, with the tokens it minted."`
+	Force   bool   `query:"force" doc:"End it though it was used within the last 24 hours, which is otherwise refused with who used it."`
+},
+) (*changedClientAnswer, error) {
+	retirement := admin.Retirement{Force: in.Force, Revision: in.revision()}
+	message := "The secret has been successfully revoked."
+	if in.Overlap != "" {
+		var err error
+		if retirement.Overlap, err = duration("query.overlap", in.Overlap); err != nil {
+			return nil, err
+		}
+		if retirement.Overlap > 0 {
+			message = "The secret ends in " + in.Overlap + "."
+		}
+	}
+	c, err := m.Admin.RetireSecret(ctx, by, in.id(), store.SecretID(in.Secret), retirement)
+	return m.changed(ctx, message, c, err)
 }
 
 func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *struct {

@@ -244,6 +244,9 @@ func duration(location, text string) (time.Duration, error) {
 	return d, nil
 }
 
+// maxDays: who asks for more means never, and must say so to be warned.
+const maxDays = 3650
+
 // expiry reads when something ends: for a time, "never", or nothing said; or the
 // same in days, where -1 is never.
 func expiry(in string, days *int64) (admin.Expiry, error) {
@@ -252,16 +255,16 @@ func expiry(in string, days *int64) (admin.Expiry, error) {
 		return admin.Expiry{}, invalid("body.expires_in_days", "say expires_in or expires_in_days, not both")
 	case days != nil && *days == -1, in == "never":
 		return admin.Expiry{Never: true}, nil
-	case days != nil && (*days < 1 || *days > 36500):
-		return admin.Expiry{}, invalid("body.expires_in_days", "must be 1 to 36500, or -1 for never")
+	case days != nil && (*days < 1 || *days > maxDays):
+		return admin.Expiry{}, invalid("body.expires_in_days", "must be 1 to 3650, or -1 for never")
 	case days != nil:
 		return admin.Expiry{For: time.Duration(*days) * day}, nil
 	case in == "":
 		return admin.Expiry{}, nil
 	}
 	d, err := duration("body.expires_in", in)
-	if err == nil && (d <= 0 || d > 36500*day) { // 0 would be the default, near 0 is a slip
-		err = invalid("body.expires_in", "must be more than nothing and at most 100 years, or never")
+	if err == nil && (d <= 0 || d > maxDays*day) { // 0 would be the default, near 0 is a slip
+		err = invalid("body.expires_in", "must be more than nothing and at most 10 years, or never")
 	}
 	return admin.Expiry{For: d}, err
 }
