@@ -19,6 +19,7 @@ type NewClient struct {
 	Description string
 	Workspace   string   // id or name; required for a service client
 	Account     string   // id or name; empty makes a new technical user (service), or is the actor (personal)
+	NewAccount  string   // name of the new technical user; empty makes one of the client's
 	Roles       []string // of the workspace, for a new technical user
 	DefaultAPI  string   // short name; empty is the API of the first role that names one
 	Expiry      Expiry
@@ -98,6 +99,12 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 		}
 	}
 	c.DefaultAPI = a.defaultAPI(&f, in.DefaultAPI, roles)
+	switch {
+	case in.NewAccount != "" && in.Account != "":
+		f.add("new_account", "name an account that there is, or a new one, not both")
+	case in.NewAccount != "" && !isSlug(in.NewAccount):
+		f.add("new_account", slugRule)
+	}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -143,6 +150,9 @@ func (a *Admin) accountFor(ctx context.Context, by *Actor, ws *store.Workspace, 
 		return nil, nil, err
 	}
 	account := a.technicalUser(by, c)
+	if in.NewAccount != "" {
+		account.Name = in.NewAccount
+	}
 	writes := []store.Write{store.Insert(account)}
 	if len(given) > 0 {
 		writes = append(writes, store.Insert(newGrant(store.HolderID(account.ID), ws.ID, given, c.CreatedAt)))

@@ -84,6 +84,7 @@ type ClientCreate struct {
 	Description   string    `json:"description,omitempty"`
 	Workspace     string    `json:"workspace,omitempty" doc:"Id or name."`
 	Account       string    `json:"account,omitempty" doc:"A technical user, by id or name; empty makes a new one."`
+	NewAccount    string    `json:"new_account,omitempty" maxLength:"64" doc:"The name of the new technical user; empty makes one of the client's."`
 	Roles         []string  `json:"roles,omitempty" maxItems:"100" doc:"For a new technical user."`
 	DefaultAPI    string    `json:"default_api,omitempty"`
 	ExpiresIn     string    `json:"expires_in,omitempty" doc:"90d, 1y, 12h or never; empty is the default. A workspace may allow some lifetimes only."`
@@ -223,7 +224,7 @@ func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct{
 	}
 	made := admin.NewClient{
 		Kind: store.ClientKind(b.Kind), Name: b.Name, Key: b.Key, Description: b.Description, Workspace: b.Workspace,
-		Account: b.Account, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
+		Account: b.Account, NewAccount: b.NewAccount, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
 		AdminAccess: b.AdminAccess, SCIMOnly: b.SCIMOnly, Addresses: b.Addresses, Confirm: b.Confirm,
 	}
 	if b.NarrowedTo != nil {
