@@ -17,6 +17,10 @@ func clip(name string) string {
 	}, name), "?")
 }
 
+// Nearest returns the candidate that takes the fewest edits to make from name:
+// what someone meant who wrote a name that does not exist.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }
+
 // nearest returns the candidate that takes the fewest edits to make from name.
 // Leaving out leading parts ("uri" for "store.mongodb.uri") counts as two.
 func nearest(name string, candidates []string) string {

@@ -15,11 +15,14 @@ func adminCommands() []*cobra.Command {
 	talking := []*cobra.Command{
 		a.clientCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(),
 		a.tokenCommands(), a.checkCommand(), a.keyCommands(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
+		a.applyCommand(), a.diffCommand(),
 	}
 	for _, c := range talking {
 		a.flags(c)
 	}
-	return append(talking, loginCommand(), a.backupCommand(), restoreCommand())
+	export := a.exportCommand()
+	a.target(export)
+	return append(talking, export, loginCommand(), a.backupCommand(), restoreCommand())
 }
 
 // group is a command that only holds others.

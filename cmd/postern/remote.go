@@ -104,6 +104,7 @@ func newHTTPClient() *http.Client {
 			Proxy:                 http.ProxyFromEnvironment,
 			TLSHandshakeTimeout:   10 * time.Second,
 			ResponseHeaderTimeout: 30 * time.Second,
+			MaxIdleConnsPerHost:   64, // apply makes many calls at once
 		},
 		// A redirect would carry the credential to whoever it names.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
