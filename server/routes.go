@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"postern/server/scim"
 	"postern/server/telemetry"
 )
 
@@ -18,6 +19,7 @@ import (
 //
 //	/oauth2/…  /.well-known/…   server/oauth
 //	/api/v1/…                   server/api
+//	/scim/v2/…                  server/scim
 func (s *Server) publicHandler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -30,6 +32,7 @@ func (s *Server) publicHandler() http.Handler {
 	r.NoMethod(func(c *gin.Context) { problem(c, http.StatusMethodNotAllowed, "this path does not answer this method") })
 	s.oauth.Routes(r)
 	s.api.Mount(r)
+	r.Any(scim.Prefix+"/*path", gin.WrapH(s.scim))
 	return s.around("public", r)
 }
 

@@ -1,6 +1,6 @@
 // Package server puts the parts together and runs them: the store behind its
 // cache, the rooms (keys, tokens, policy, usage, audit, administration), the
-// doors (oauth, api, gateway), and the three listeners.
+// doors (oauth, api, scim, gateway), and the three listeners.
 //
 // New connects, Run starts and blocks. Nothing is global: two servers run in one
 // process, as the tests do.
@@ -29,6 +29,7 @@ import (
 	"postern/server/keys"
 	"postern/server/limit"
 	"postern/server/oauth"
+	"postern/server/scim"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -85,6 +86,7 @@ type Server struct {
 	admin   *admin.Admin
 	oauth   *oauth.Handler
 	api     *api.API
+	scim    *scim.Handler
 	gateway *gateway.Handler
 	metrics *telemetry.Metrics
 	ids     *telemetry.RequestIDs
@@ -194,6 +196,10 @@ func (s *Server) doors() error {
 	s.api = api.New(api.Options{
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Now: o.Now, Log: o.Log,
+	})
+	s.scim = scim.New(scim.Options{
+		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer,
+		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Algorithm: o.Algorithm,

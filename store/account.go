@@ -45,11 +45,16 @@ type Account struct {
 	ExternalID  string `json:"external_id,omitempty"`
 	GivenName   string `json:"given_name,omitempty"`
 	FamilyName  string `json:"family_name,omitempty"`
+	// FormattedName is the whole name as that system writes it.
+	FormattedName string `json:"formatted_name,omitempty"`
+	// EmailNotPrimary: that system said that Email is not the one it prefers.
+	EmailNotPrimary bool `json:"email_not_primary,omitempty"`
 
-	Warning   string    `json:"warning,omitempty"`
-	CreatedAt Time      `json:"created_at"`
-	CreatedBy AccountID `json:"created_by,omitempty"`
-	DeletedAt Time      `json:"deleted_at,omitempty"`
+	Warning    string    `json:"warning,omitempty"`
+	CreatedAt  Time      `json:"created_at"`
+	CreatedBy  AccountID `json:"created_by,omitempty"`
+	ModifiedAt Time      `json:"modified_at,omitempty"` // the last change; 0 is none
+	DeletedAt  Time      `json:"deleted_at,omitempty"`
 }
 
 // Kind is KindAccount.
@@ -102,6 +107,7 @@ type Team struct {
 	DisplayName  string `json:"display_name,omitempty"`
 	ExternalID   string `json:"external_id,omitempty"`
 	SCIMMayGrant bool   `json:"scim_may_grant,omitempty"` // SCIM changes its members though it holds roles on Postern's own API
+	ModifiedAt   Time   `json:"modified_at,omitempty"`    // the last change of it or, by SCIM, of its members; 0 is none
 }
 
 // Kind is KindTeam.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"postern/policy"
@@ -150,7 +151,7 @@ func (a *Admin) now() store.Time { return store.At(a.Now()) }
 // others of it.
 func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.Write) error {
 	told := a.told(ctx, by, e, writes)
-	writes = append(append(writes, store.Insert(a.entry(by, e))), told...)
+	writes = append(append(a.modified(writes), store.Insert(a.entry(by, e))), told...)
 	if err := a.Store.Commit(ctx, writes...); err != nil {
 		return fromStore(e.operation, err)
 	}
@@ -158,6 +159,28 @@ func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.
 		a.wakeDelivery()
 	}
 	return nil
+}
+
+// modified writes the moment of the change into accounts and teams, for those who
+// provision them. It works on copies: what is written may be in use.
+func (a *Admin) modified(writes []store.Write) []store.Write {
+	out := slices.Clone(writes)
+	for i, w := range out {
+		if w.Op == store.OpDelete {
+			continue
+		}
+		switch r := w.Record.(type) {
+		case *store.Account:
+			acc := *r
+			acc.ModifiedAt = a.now()
+			out[i].Record = &acc
+		case *store.Team:
+			t := *r
+			t.ModifiedAt = a.now()
+			out[i].Record = &t
+		}
+	}
+	return out
 }
 
 // entry is what an operation says of itself for the audit.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/server/secret"
@@ -155,7 +156,7 @@ func posternAPI(system store.WorkspaceID, issuer string, now store.Time) *store.
 		ID: store.NewAPIID(), Name: store.PosternAPI, Description: "Postern's own administration API.", Workspace: system,
 		Audience: strings.TrimSuffix(issuer, "/") + root, CreatedAt: now,
 	}
-	for _, op := range Operations() {
+	for _, op := range slices.Concat(Operations(), SCIMOperations()) {
 		api.Endpoints = append(api.Endpoints, store.Endpoint{Methods: op.Method, Path: op.Path, Summary: op.Text, Tags: []string{op.Tag}})
 	}
 	return api

@@ -15,6 +15,8 @@ const (
 	RoleAdmin   = "admin"
 	RoleAuditor = "auditor"
 	RoleMember  = "member"
+	// RoleProvisioner is there in the workspace system only.
+	RoleProvisioner = "provisioner"
 )
 
 const (
@@ -35,9 +37,10 @@ func licences(now store.Time) []*store.Role {
 		shared("steward", "Licence for everything on other APIs; on Postern's own all but accounts, licences, teams, keys and workspace settings.",
 			everything,
 			deny(anyMethod, "/accounts/**"), deny(anyMethod, "/teams/**"), deny(anyMethod, "/keys/**"),
-			deny(changing, "/workspaces/**")),
+			deny(changing, "/workspaces/**"),
+			scim(anyMethod, true)),
 		shared("reader", "Licence for everything on other APIs; on Postern's own for reading.",
-			everything, deny(changing, "/**")),
+			everything, deny(changing, "/**"), scim(changing, true)),
 	}
 }
 
@@ -48,7 +51,7 @@ func workspaceRoles(w *store.Workspace, now store.Time) []*store.Role {
 	}
 	on := func(methods, path string) store.Rule { return allow(store.PosternAPI, methods, root+path) }
 	own := []store.Rule{on(anyMethod, "/me/**"), on(reading, "/endpoints/**"), on(reading, "/apis/**")}
-	return []*store.Role{
+	out := []*store.Role{
 		role(RoleOwner, "Everything in this workspace, its settings and its owners included.", on(anyMethod, "/**")),
 		role(RoleAdmin, "Everything in this workspace but its settings and owners.", append(own,
 			on(anyMethod, "/clients/**"), on(anyMethod, "/roles/**"), on(anyMethod, "/grants/**"), on(anyMethod, "/apis/**"),
@@ -57,6 +60,22 @@ func workspaceRoles(w *store.Workspace, now store.Time) []*store.Role {
 		role(RoleAuditor, "Reads everything in this workspace, the audit included.", on(reading, "/**"), on("POST", "/check")),
 		role(RoleMember, "Its own tokens, and the catalogue.", own...),
 	}
+	if w.Name == store.SystemWorkspace {
+		// People and teams belong to the installation, so provisioning is a right here.
+		for _, r := range out[:2] {
+			r.LastNumber++
+			rule := scim(anyMethod, false)
+			rule.Number = r.LastNumber
+			r.Rules = append(r.Rules, rule)
+		}
+		out = append(out, role(RoleProvisioner, "Provisions people and teams by SCIM.", scim(anyMethod, false)))
+	}
+	return out
+}
+
+// scim is a rule about provisioning.
+func scim(methods string, deny bool) store.Rule {
+	return store.Rule{API: store.PosternAPI, Methods: methods, Path: scimRoot + "/**", Deny: deny}
 }
 
 func builtin(ws store.WorkspaceID, wsName, name, description string, now store.Time, rules ...store.Rule) *store.Role {

@@ -104,7 +104,7 @@ func Operations() []Operation {
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,
 		opWorkspaceCreate, opWorkspaceList, opWorkspaceGet, opWorkspaceEdit,
 		opAccountList, opAccountGet, opAccountInvite, opAccountEdit, opAccountReinvite, opAccountDeactivate, opAccountReactivate, opAccountDelete,
-		opInvitationAccept,
+		opInvitationAccept, opAccountAdopt, opTeamAdopt,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
 		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opBackup,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"postern/server/admin"
@@ -58,6 +59,9 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["team.members"] = w.Members(ctx, by, "x", "", 10)
 	_, errs["team.member.add"] = w.AddMember(ctx, by, "x", "admin")
 	_, errs["team.member.remove"] = w.RemoveMember(ctx, by, "x", "admin")
+	_, errs["account.adopt"] = w.AdoptAccount(ctx, by, "admin", "")
+	_, errs["team.adopt"] = w.AdoptTeam(ctx, by, "x")
+	w.provision(by, errs)
 	_, errs["key.list"] = w.Keys(ctx, by)
 	_, errs["key.rotate"] = w.RotateKey(ctx, by, "EdDSA")
 	_, errs["key.revoke"] = w.RevokeKey(ctx, by, "x")
@@ -90,6 +94,28 @@ func (w *world) entryID() store.AuditID {
 	return all[0].ID
 }
 
+// provision calls every operation of provisioning.
+func (w *world) provision(by *admin.Actor, errs map[string]error) {
+	ctx := context.Background()
+	for _, name := range []string{"scim.config", "scim.types", "scim.schemas"} {
+		errs[name] = w.MaySCIM(by, name)
+	}
+	user := admin.SCIMUser{UserName: "x", Active: true}
+	_, errs["scim.user.list"] = w.SCIMUsers(ctx, by, store.AccountQuery{})
+	_, errs["scim.user.get"] = w.SCIMUser(ctx, by, "x")
+	_, errs["scim.user.create"] = w.CreateSCIMUser(ctx, by, user)
+	_, errs["scim.user.replace"] = w.ReplaceSCIMUser(ctx, by, "x", user, 0)
+	_, errs["scim.user.edit"] = w.EditSCIMUser(ctx, by, "x", user, 0)
+	errs["scim.user.delete"] = w.DeleteSCIMUser(ctx, by, "x", 0)
+	group := admin.SCIMGroup{DisplayName: "x"}
+	_, errs["scim.group.list"] = w.SCIMGroups(ctx, by)
+	_, errs["scim.group.get"] = w.SCIMGroup(ctx, by, "x")
+	_, errs["scim.group.create"] = w.CreateSCIMGroup(ctx, by, group)
+	_, errs["scim.group.replace"] = w.ReplaceSCIMGroup(ctx, by, "x", group, 0)
+	_, errs["scim.group.edit"] = w.EditSCIMGroup(ctx, by, "x", group, 0)
+	errs["scim.group.delete"] = w.DeleteSCIMGroup(ctx, by, "x", 0)
+}
+
 func TestNobodyMayDoNothing(t *testing.T) {
 	w := start(t)
 	_, bare := w.machine("default") // an account without any role
@@ -103,7 +129,7 @@ func TestNobodyMayDoNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			errs := w.each(by)
-			for _, op := range admin.Operations() {
+			for _, op := range slices.Concat(admin.Operations(), admin.SCIMOperations()) {
 				if op.Public {
 					continue // nobody's rights
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestOwnAPIHoldsEveryOperationOnce(t *testing.T) {
 		seen[e.Methods+" "+e.Path] = true
 	}
 	names := map[string]bool{}
-	for _, op := range admin.Operations() {
+	for _, op := range slices.Concat(admin.Operations(), admin.SCIMOperations()) {
 		if !seen[op.Method+" "+op.Path] || names[op.Name] || op.Text == "" {
 			t.Errorf("%s is not in the catalogue, or not once", op.Name)
 		}

@@ -118,6 +118,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.accounts()
 	m.people()
 	m.teams()
+	m.adoption()
 	m.keys()
 	m.records()
 	m.check()
