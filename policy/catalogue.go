@@ -49,9 +49,18 @@ type Found struct {
 // literal entry that matches it. It does not allocate.
 func (e *Engine) Endpoint(api store.APIID, method, path string) Found {
 	a := e.state.Load().apis[api]
-	rest, rooted := strings.CutPrefix(path, "/")
-	if a == nil || !rooted {
+	if a == nil {
 		return Found{}
+	}
+	f, _ := a.find(method, path)
+	return f
+}
+
+// find also returns the entry itself; nil where it is a public one or none.
+func (a *catalogue) find(method, path string) (Found, *rule) {
+	rest, rooted := strings.CutPrefix(path, "/")
+	if !rooted {
+		return Found{}, nil
 	}
 	open := a.public.first(rest, rest != "", method)
 	r := a.endpoints.first(rest, rest != "", method)
@@ -62,7 +71,7 @@ func (e *Engine) Endpoint(api store.APIID, method, path string) Found {
 	if r == nil {
 		f.Pattern = open.pattern()
 	}
-	return f
+	return f, r
 }
 
 // isGraphQL reports whether an entry, maybe none, is marked so.

@@ -1,0 +1,509 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"postern/store"
+)
+
+// Span is a part of an API that is looked at for what a caller may call.
+type Span struct {
+	API store.APIID
+	// Workspaces is the one that calls are decided in; of Postern's own API, that
+	// and system: one must allow, and a rule that denies in either denies.
+	Workspaces []store.WorkspaceID
+	// Param, unless it is empty, names a parameter of the catalogue's paths that
+	// must have one of Values, and be there unless it is Optional.
+	Param    string
+	Values   []string
+	Optional bool
+}
+
+// Callable is an endpoint that a caller may call: some path that the catalogue
+// finds it by is allowed.
+type Callable struct {
+	Place   int      // of the endpoint in the API's list
+	Methods []string // of the endpoint, those allowed; * alone is any, less what a rule denies
+	Scopes  []string // of the token's, those that the deciding rules ask for; sorted
+	// Operations of a GraphQL endpoint that rules allow, such as "query devices"
+	// and "mutation *", less what a rule denies; sorted.
+	Operations []string
+	// Limits are values of the path's parameters, one list for each way in which
+	// the endpoint may be called. None at all is any value, less what a rule denies.
+	Limits [][]store.Limit
+}
+
+// What looking may cost, in decisions. Rules that deny many of the values of
+// several limits are tried value by value; what is not found by then is left out.
+const (
+	maxTries     = 20_000    // for an endpoint
+	maxTriesEver = 1_000_000 // for an API
+)
+
+// Callable returns the endpoints of an API that the caller may call, in their
+// order. It is built from decisions: each rule that allows is met with each
+// endpoint and with what the licence allows, and where they leave a segment, a
+// method or a field open, one that no rule names stands for all of those.
+func (e *Engine) Callable(c *Caller, at Span) []Callable {
+	s := e.state.Load()
+	a := s.apis[at.API]
+	if a == nil {
+		return nil
+	}
+	v := newSurvey(s, c, a, at)
+	var out []Callable
+	for i := range a.record.Endpoints {
+		if found := v.endpoint(i); found != nil {
+			out = append(out, *found)
+		}
+	}
+	return out
+}
+
+// survey is one look at an API.
+type survey struct {
+	s    *state
+	c    *Caller
+	a    *catalogue
+	at   Span
+	fold bool
+
+	entries  []listing
+	ways     []way
+	names    map[string]bool // every literal of a path, method and field of GraphQL
+	segment  string          // none of them
+	method   string
+	field    string
+	longest  int // segments of a pattern
+	triesAll int
+	tries    int
+	place    int // of the endpoint that is looked at
+}
+
+// way is how calls can come to be allowed: by a rule, bounded by the limits it
+// was granted with, under a rule of the licence.
+type way struct {
+	form    form
+	methods string
+	op      string
+	public  bool
+	limits  []limitAt
+}
+
+// listing is an endpoint of the catalogue.
+type listing struct {
+	place   int
+	form    form
+	graphql bool
+}
+
+// limitAt is the values that a segment may have.
+type limitAt struct {
+	place  int
+	values []string
+}
+
+func newSurvey(s *state, c *Caller, a *catalogue, at Span) *survey {
+	v := &survey{s: s, c: c, a: a, at: at, fold: a.record.FoldCase, names: map[string]bool{"*": true}, triesAll: maxTriesEver}
+	for i := range a.record.Endpoints {
+		e := &a.record.Endpoints[i]
+		v.learn(e.Path, e.Methods, "")
+		if a.graphql {
+			v.entries = append(v.entries, listing{i, formOf(e.Path, v.fold), e.GraphQL})
+		}
+	}
+	for i := range a.record.Public {
+		open := &a.record.Public[i]
+		v.learn(open.Path, open.Methods, "")
+		v.ways = append(v.ways, way{form: formOf(open.Path, v.fold), methods: open.Methods, public: true})
+	}
+	ceiling := v.ceiling()
+	for _, ws := range at.Workspaces {
+		for w, g := range s.held(c, ws) {
+			for i := range g.Roles {
+				if l := s.role(w, g.Roles[i].Role); l != nil {
+					v.held(l, &g.Roles[i], ceiling)
+				}
+			}
+		}
+	}
+	v.segment, v.method, v.field = unlike(v.names, "~"), unlike(v.names, "~"), unlike(v.names, "_")
+	return v
+}
+
+// learn remembers the names of a rule.
+func (v *survey) learn(path, methods, op string) {
+	f := formOf(path, v.fold)
+	v.longest = max(v.longest, len(f.segments))
+	for _, s := range f.segments {
+		v.names[s.literal] = true
+	}
+	for m := range strings.SplitSeq(methods, " ") {
+		v.names[m] = true
+	}
+	_, field, _ := strings.Cut(op, " ")
+	v.names[field] = true
+}
+
+// rulesOf returns the rules about the API of a role and what it inherits that
+// allow, and learns all of them.
+func (v *survey) rulesOf(l *linked) (allow []*rule) {
+	for role := range l.closure() {
+		for r := range role.rules() {
+			if r.api != "*" && r.api != v.a.record.Name {
+				continue
+			}
+			v.learn(r.path, r.methods, r.op)
+			if !r.deny {
+				allow = append(allow, r)
+			}
+		}
+	}
+	return allow
+}
+
+// ceiling returns what the licence allows. No licence allows everything.
+func (v *survey) ceiling() []way {
+	id := v.c.licence()
+	if id == "" {
+		return []way{{form: form{rest: true}, methods: "*"}}
+	}
+	l := v.s.shared.roles.get(id)
+	if l == nil {
+		return nil
+	}
+	var out []way
+	for _, r := range v.rulesOf(l) {
+		out = append(out, way{form: formOf(r.path, v.fold), methods: r.methods, op: r.op})
+	}
+	return out
+}
+
+// held adds the ways that a granted role opens.
+func (v *survey) held(l *linked, h *store.GrantedRole, ceiling []way) {
+	for _, r := range v.rulesOf(l) {
+		f := formOf(r.path, v.fold)
+		var limits []limitAt
+		for _, limit := range h.Limits {
+			for _, p := range r.params {
+				if p.name == limit.Param {
+					limits = append(limits, limitAt{p.place - 1, v.spelled(limit.Values)})
+				}
+			}
+		}
+		for i := range ceiling {
+			bound := &ceiling[i]
+			methods := meetMethods(r.methods, bound.methods)
+			op, ok := meetOperations(r.op, bound.op)
+			if ok && methods != "" && f.meets(&bound.form) {
+				v.ways = append(v.ways, way{form: f.meet(&bound.form), methods: methods, op: op, limits: limits})
+			}
+		}
+	}
+}
+
+func (v *survey) spelled(values []string) []string {
+	if !v.fold {
+		return values
+	}
+	out := make([]string, len(values))
+	for i, value := range values {
+		out[i] = folded(value)
+	}
+	return out
+}
+
+// endpoint returns how an endpoint may be called, nil if it may not.
+func (v *survey) endpoint(place int) *Callable {
+	e := &v.a.record.Endpoints[place]
+	v.place, v.tries = place, maxTries
+	if _, err := ParsePath(e.Path); err != nil || !isMethods(e.Methods) {
+		return nil // it is in no catalogue either
+	}
+	f := formOf(e.Path, v.fold)
+	out, free := &Callable{Place: place}, false
+	for i := range v.ways {
+		w := &v.ways[i]
+		common := meetMethods(e.Methods, w.methods)
+		if e.GraphQL && !w.public {
+			common = meetMethods(common, "POST")
+		}
+		if common == "" || !f.meets(&w.form) || w.op != "" && !e.GraphQL {
+			continue
+		}
+		for _, m := range v.forms(&f, w) {
+			p := v.plan(&f, &m, w)
+			if p == nil {
+				continue
+			}
+			found, values := v.along(p, w, common, e.GraphQL && !w.public, out)
+			if found && values == nil {
+				free = true
+			}
+			if values != nil && !slices.ContainsFunc(out.Limits, func(l []store.Limit) bool { return slices.EqualFunc(l, values, sameLimit) }) {
+				out.Limits = append(out.Limits, values)
+			}
+		}
+	}
+	if len(out.Methods) == 0 {
+		return nil
+	}
+	if free {
+		out.Limits = nil
+	}
+	if slices.Contains(out.Methods, "*") {
+		out.Methods = []string{"*"}
+	}
+	out.Operations = slices.DeleteFunc(out.Operations, func(op string) bool {
+		kind, field, _ := strings.Cut(op, " ")
+		return field != "*" && slices.Contains(out.Operations, kind+" *")
+	})
+	return out
+}
+
+func sameLimit(a, b store.Limit) bool { return a.Param == b.Param && slices.Equal(a.Values, b.Values) }
+
+// forms returns the paths of an endpoint that a way covers. Where a GraphQL
+// endpoint takes some of them for itself by its method POST, those that a more
+// literal endpoint takes from that one are named one by one.
+func (v *survey) forms(f *form, w *way) []form {
+	m := f.meet(&w.form)
+	out := []form{m}
+	if !v.a.graphql {
+		return out
+	}
+	taken := slices.ContainsFunc(v.entries, func(o listing) bool { return o.graphql && o.place != v.place && o.form.meets(f) })
+	for i := range v.entries {
+		if o := &v.entries[i]; taken && !o.graphql && o.place != v.place && o.form.meets(&m) {
+			out = append(out, m.meet(&o.form))
+		}
+	}
+	return out
+}
+
+// along looks for calls of an endpoint that a way allows, and adds their methods
+// and operations. It returns the values to which the endpoint's parameters are
+// bound, nil where they are not.
+func (v *survey) along(p *plan, w *way, methods string, graphql bool, out *Callable) (found bool, bound []store.Limit) {
+	ops := []string{""}
+	if graphql {
+		ops = v.operations(w.op)
+	}
+	for m := range strings.SplitSeq(methods, " ") {
+		for _, op := range ops {
+			if !v.search(p, m, op, &out.Scopes) {
+				continue
+			}
+			found = true
+			out.Methods = add(out.Methods, m)
+			if graphql {
+				out.Operations = add(out.Operations, op)
+			}
+			bound = p.bind(bound, func(one *plan) bool { return v.search(one, m, op, nil) })
+		}
+	}
+	return found, bound
+}
+
+// operations spells a rule's operation out by type.
+func (v *survey) operations(op string) (out []string) {
+	if op == "" {
+		op = "* *"
+	}
+	kind, field, _ := strings.Cut(op, " ")
+	if kind != "*" {
+		return []string{op}
+	}
+	for _, kind := range operationTypes() {
+		out = append(out, kind+" "+field)
+	}
+	return out
+}
+
+// plan is the paths to be tried for an endpoint and a way.
+type plan struct {
+	open    [][]string // the values to try of each segment
+	rest    bool
+	bound   []boundAt
+	meaning map[string][]string // of a value: those that it stands for
+}
+
+// boundAt is a parameter of the endpoint that a way binds to values.
+type boundAt struct {
+	place int
+	param string
+}
+
+// plan returns what to try of an endpoint's paths that have a narrower form, nil
+// for nothing.
+func (v *survey) plan(f, m *form, w *way) *plan {
+	p := &plan{rest: m.rest, open: make([][]string, len(m.segments)), meaning: map[string][]string{}}
+	named := v.at.Param == "" || v.at.Optional
+	for i, s := range m.segments {
+		isBound := f.at(i).literal == "" && m.segments[i].param != ""
+		switch limit := w.limit(i); {
+		case s.literal != "":
+			p.open[i] = []string{s.literal}
+			isBound = isBound && f.at(i).param != ""
+		case limit != nil:
+			p.open[i] = v.telling(limit.values, p.meaning)
+		default:
+			p.open[i], isBound = []string{v.segment}, false
+		}
+		if v.at.Param != "" && f.at(i).param == v.at.Param {
+			named, isBound = true, true
+			p.open[i] = slices.DeleteFunc(slices.Clone(v.at.Values), func(value string) bool {
+				return s.literal != "" && s.literal != value
+			})
+		}
+		if len(p.open[i]) == 0 {
+			return nil
+		}
+		if isBound {
+			p.bound = append(p.bound, boundAt{i, s.param})
+		}
+	}
+	if !named {
+		return nil
+	}
+	return p
+}
+
+func (w *way) limit(place int) *limitAt {
+	for i := range w.limits {
+		if w.limits[i].place == place {
+			return &w.limits[i]
+		}
+	}
+	return nil
+}
+
+// telling returns the values that some rule names, and one for all others, which
+// comes first.
+func (v *survey) telling(values []string, meaning map[string][]string) (out []string) {
+	var plain []string
+	for _, value := range values {
+		if v.names[value] {
+			out = append(out, value)
+		} else {
+			plain = append(plain, value)
+		}
+	}
+	if len(plain) > 0 {
+		out = slices.Insert(out, 0, plain[0])
+		meaning[plain[0]] = plain
+	}
+	return out
+}
+
+// bind adds the values of the bound parameters that are allowed.
+func (p *plan) bind(to []store.Limit, allowed func(*plan) bool) []store.Limit {
+	for _, b := range p.bound {
+		at := slices.IndexFunc(to, func(l store.Limit) bool { return l.Param == b.param })
+		if at < 0 {
+			at, to = len(to), append(to, store.Limit{Param: b.param})
+		}
+		for _, value := range p.open[b.place] {
+			one := *p
+			one.open = slices.Clone(p.open)
+			one.open[b.place] = []string{value}
+			if len(p.open[b.place]) > 1 && !allowed(&one) {
+				continue
+			}
+			meant := p.meaning[value]
+			if meant == nil {
+				meant = []string{value}
+			}
+			for _, m := range meant {
+				if !slices.Contains(to[at].Values, m) {
+					to[at].Values = append(to[at].Values, m)
+				}
+			}
+		}
+	}
+	return to
+}
+
+// search tries the paths of a plan until one is allowed. It adds the scope that
+// the deciding rule asks for.
+func (v *survey) search(p *plan, method, op string, scopes *[]string) bool {
+	if method == "*" {
+		method = v.method
+	}
+	if kind, field, _ := strings.Cut(op, " "); field == "*" {
+		op = kind + " " + v.field
+	}
+	chosen := make([]string, len(p.open), len(p.open)+v.longest+2)
+	var walk func(i int) bool
+	walk = func(i int) bool {
+		if i < len(p.open) {
+			for _, value := range p.open[i] {
+				if chosen[i] = value; walk(i + 1) {
+					return true
+				}
+			}
+			return false
+		}
+		if v.allowed(chosen, method, op, scopes) {
+			return true
+		}
+		for more := chosen; p.rest && len(more) <= v.longest; {
+			if more = append(more, v.segment); v.allowed(more, method, op, scopes) {
+				return true
+			}
+		}
+		return false
+	}
+	return walk(0)
+}
+
+// allowed decides about one call, as a gateway would.
+func (v *survey) allowed(segments []string, method, op string, scopes *[]string) bool {
+	if v.tries == 0 || v.triesAll == 0 {
+		return false
+	}
+	v.tries, v.triesAll = v.tries-1, v.triesAll-1
+	path := "/" + strings.Join(segments, "/")
+	if spelled, err := Canonical(path, RelaxedFor(v.a.record)); err != nil || spelled != path {
+		return false // no call has it
+	}
+	found, entry := v.a.find(method, path)
+	if entry == nil || entry.number != v.place {
+		return false // that is another endpoint
+	}
+	if found.Public {
+		return true
+	}
+	if found.GraphQL && (method != "POST" || op == "") {
+		return false
+	}
+	var by *rule
+	for _, ws := range v.at.Workspaces {
+		d, via := v.s.decide(v.c, &Request{Workspace: ws, API: v.a.record.Name, Method: method, Path: path, Operation: op})
+		switch {
+		case d.Reason == Denied || d.Reason == Forbids:
+			return false
+		case d.Allowed && by == nil:
+			by = v.s.ruleOf(ws, via, d.Rule)
+		}
+	}
+	if by != nil && by.scope != "" && scopes != nil {
+		*scopes = add(*scopes, by.scope)
+	}
+	return by != nil
+}
+
+// ruleOf finds a rule by its id, of a role that was granted.
+func (s *state) ruleOf(ws store.WorkspaceID, via grantedAt, id string) *rule {
+	if l := s.role(s.space(ws), via.role.Role); l != nil {
+		for role := range l.closure() {
+			for r := range role.rules() {
+				if r.id == id {
+					return r
+				}
+			}
+		}
+	}
+	return nil
+}
