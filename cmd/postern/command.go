@@ -14,7 +14,7 @@ func adminCommands() []*cobra.Command {
 	a := &remote{}
 	talking := []*cobra.Command{
 		a.clientCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(),
-		a.tokenCommands(), a.checkCommand(), a.keyCommands(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
+		a.tokenCommands(), a.checkCommand(), a.endpointsCommand(), a.keyCommands(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
 		a.applyCommand(), a.diffCommand(),
 	}
 	for _, c := range talking {

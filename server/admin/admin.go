@@ -110,10 +110,12 @@ func New(o Options) *Admin {
 // address. The zero Actor may do nothing.
 type Actor struct {
 	Holder    *store.Holder
-	Client    *store.Client  // nil when signed in by password
-	Secret    store.SecretID // of Client
-	Scopes    []string       // of the access token
-	AnyScope  bool           // no token narrows it
+	Client    *store.Client     // nil when signed in by password
+	Secret    store.SecretID    // of Client
+	Scopes    []string          // of the access token
+	AnyScope  bool              // no token narrows it
+	Audience  []string          // of the access token; nil for a secret, which is for every API
+	Workspace store.WorkspaceID // that the credential is for; empty is every one of its account's
 	Address   netip.Addr
 	RequestID string
 

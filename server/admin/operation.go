@@ -19,6 +19,9 @@ type Operation struct {
 	Public bool
 	// Password: a person may say who they are by name and password.
 	Password bool
+	// AnyToken: a credential may ask it about itself, whatever it is for, and
+	// needs no rights here.
+	AnyToken bool
 	// accounts: operations on people and their licences, for which a client
 	// with admin access is not bounded by its account's licence.
 	accounts bool
@@ -91,6 +94,7 @@ var (
 	opAuditExport = Operation{Name: "audit.export", Method: "GET", Path: root + "/audit/export", Tag: "audit", Text: "Stream audit entries, oldest first, one JSON object a line"}
 	opAuditVerify = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
 	opCheck       = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
+	opEndpoints   = Operation{Name: "endpoint.list", Method: "GET", Path: root + "/endpoints", Tag: "apis", Text: "List the endpoints that the presented credential may call", AnyToken: true}
 	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
 )
 
@@ -107,9 +111,12 @@ func Operations() []Operation {
 		opInvitationAccept, opAccountAdopt, opTeamAdopt,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
-		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opBackup,
+		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,
 	}
 }
+
+// free reports whether an operation needs no rights.
+func (op Operation) free() bool { return op.Public || op.AnyToken }
 
 // at is the canonical path of an operation on one object.
 func (op Operation) at(ids ...string) string {

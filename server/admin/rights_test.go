@@ -73,6 +73,11 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["audit.verify"] = w.VerifyAudit(ctx, by, ws)
 	_, errs["check"] = w.Check(ctx, by, admin.CheckInput{Client: c, API: "example", Method: "GET", Path: "/orders"})
 	errs["backup"] = w.Backup(ctx, by, io.Discard)
+	// What needs no rights is listed for everybody, and nothing else is.
+	endpoints, err := w.Endpoints(ctx, by)
+	if errs["endpoint.list"] = err; !slices.ContainsFunc(endpoints, func(e admin.OpenEndpoint) bool { return e.Workspace != nil }) {
+		errs["endpoint.list"] = &admin.Error{Kind: admin.Forbidden}
+	}
 	// These lists leave out what is not to be seen.
 	apis, _ := w.APIs(ctx, by)
 	workspaces, _ := w.Workspaces(ctx, by)

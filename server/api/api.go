@@ -122,6 +122,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.keys()
 	m.records()
 	m.check()
+	m.endpoints()
 	m.backup()
 	document, err := openAPI(m.huma.OpenAPI())
 	if err != nil {

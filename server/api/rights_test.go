@@ -45,7 +45,7 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
 		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default",
 	}
-	own := map[string]bool{"api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true} // lists of what is one's own; accounts and teams are the installation's
+	own := map[string]bool{"endpoint.list": true, "api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true} // lists of what is one's own; accounts and teams are the installation's
 	before := w.everything()
 	for _, op := range admin.Operations() {
 		if op.Public { // nobody's rights
