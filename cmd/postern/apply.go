@@ -33,8 +33,8 @@ func (a *remote) applyCommand() *cobra.Command {
 		use: "apply -f FILE", short: "Make the server be as files say",
 		long: `Make the server be as files say: YAML documents of workspaces, APIs, roles,
 teams, accounts, clients and grants. Only what a document names is changed, and
-nothing is deleted without --prune. Each client that is made gets a secret,
-which goes into --secrets-file. What fails is told, the rest goes on, and running
+nothing is deleted without --prune. A client that is made gets a secret, a person
+an invitation: they go into --secrets-file. What fails is told, the rest goes on, and running
 it again does what is left.`,
 		example: `  postern apply -f acme.yaml --dry-run
   postern apply -f acme/ --secrets-file secrets.ndjson
@@ -281,9 +281,9 @@ func (s *session) confirm(ctx context.Context, stdinTaken bool, what string) err
 // apply carries a plan out and shows what came of it.
 func (s *session) apply(ctx context.Context, plan *declare.Plan, server declare.Server, secretsFile string) error {
 	o := declare.ApplyOptions{}
-	if n := plan.Creates(); n > 0 {
+	if n := plan.Secrets(); n > 0 {
 		if secretsFile == "" {
-			return usageError("%d clients are made; name a new file for their secrets: --secrets-file FILE", n)
+			return usageError("%s made with a secret or an invitation; name a new file for these: --secrets-file FILE", plural(n, "thing is", "things are"))
 		}
 		f, err := os.OpenFile(secretsFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // whoever runs this names a file of their own
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,20 +14,25 @@ import (
 	"postern/store"
 )
 
-// Secret is the secret of a client that was made.
+// Secret is the secret of a client that was made, or the invitation of a person.
 type Secret struct {
-	Workspace string   `json:"workspace"`
-	Key       string   `json:"key"`
-	ClientID  string   `json:"client_id"`
-	Secret    string   `json:"client_secret"`
-	SecretID  string   `json:"secret_id"`
+	Workspace string `json:"workspace,omitempty"`
+	Key       string `json:"key,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	Secret    string `json:"client_secret,omitempty"`
+	SecretID  string `json:"secret_id,omitempty"`
+
+	Account    string `json:"account,omitempty"`
+	Invitation string `json:"invitation,omitempty"` // the token of the one-time link
+
 	ExpiresAt api.Time `json:"expires_at"`
 }
 
 // ApplyOptions say how a plan is carried out.
 type ApplyOptions struct {
 	// Secrets gets each new secret before anything else is done with its client.
-	// Only one goroutine calls it at a time. Required where clients are made.
+	// Only one goroutine calls it at a time. Required where Plan.Secrets says that
+	// there will be some.
 	Secrets func(Secret) error
 	// Progress is told, one call at a time, after each change. May be nil.
 	Progress func(c *Change)
@@ -71,7 +75,7 @@ type applier struct {
 	options ApplyOptions
 	docs    map[Key]*Document
 
-	mu     sync.Mutex // over what follows, the state's clients and the calls of options
+	mu     sync.Mutex // over what follows, the state's clients and teams and the calls of options
 	failed int
 }
 
@@ -119,7 +123,7 @@ func (a *applier) done(c *Change, err error) {
 
 // paths are where the kinds are that have a path of their own.
 func pathOf(kind, id string) string {
-	return map[string]string{kindWorkspace: "/workspaces", kindAPI: "/apis", kindRole: "/roles", kindClient: "/clients"}[kind] + id
+	return map[string]string{kindWorkspace: "/workspaces", kindAPI: "/apis", kindRole: "/roles", kindClient: "/clients", kindAccount: "/accounts", kindTeam: "/teams"}[kind] + id
 }
 
 func under(id string) string { return "/" + url.PathEscape(id) }
@@ -128,26 +132,58 @@ func (a *applier) do(ctx context.Context, c *Change) error {
 	switch {
 	case c.Action == remove:
 		return a.delete(ctx, c)
-	case c.phase == phaseIntrospectors:
+	case c.phase == phaseLate && c.Kind == kindTeam:
+		return a.members(ctx, c)
+	case c.phase == phaseLate:
 		return a.introspectors(ctx, c)
 	case c.Kind == kindGrant:
-		holder := strings.TrimPrefix(strings.TrimPrefix(c.Name, "account "), "team ")
-		return a.grant(ctx, c.Workspace, holder, c.doc.values["roles"], c.old)
+		return a.grant(ctx, c.Workspace, a.holder(c.Name), c.doc.values["roles"], c.old)
+	case c.Kind == kindAccount && c.Action == create:
+		return a.invite(ctx, c)
 	case c.Kind == kindClient && c.Action == create:
 		return a.createClient(ctx, c)
+	case c.Action == create:
+		return a.create(ctx, c)
 	case c.Kind == kindClient:
 		return a.updateClient(ctx, c)
-	case c.Action == create:
-		body := a.body(c)
-		body["name"] = c.Name
-		if c.Workspace != "" {
-			body["workspace"] = c.Workspace
-		}
-		_, err := a.server(ctx, Request{Method: http.MethodPost, Path: pathOf(c.Kind, ""), Body: body})
-		return err
+	case c.Kind == kindAccount:
+		return a.updateAccount(ctx, c)
 	default:
 		return a.patch(ctx, c.Kind, c.old, a.body(c))
 	}
+}
+
+// create makes what needs no more than its fields.
+func (a *applier) create(ctx context.Context, c *Change) error {
+	body := a.body(c)
+	body["name"] = c.Name
+	if c.Workspace != "" {
+		body["workspace"] = c.Workspace
+	}
+	made, err := ask[struct {
+		ID string `json:"id"`
+	}](ctx, a.server, Request{Method: http.MethodPost, Path: pathOf(c.Kind, ""), Body: body})
+	if err == nil && c.Kind == kindTeam {
+		a.mu.Lock()
+		a.state.teams[c.Name] = made.ID
+		a.mu.Unlock()
+	}
+	return err
+}
+
+// holder is the id of a team, or the name of an account, which comes first where
+// there are both.
+func (a *applier) holder(name string) string {
+	team, isTeam := strings.CutPrefix(name, "team ")
+	if !isTeam {
+		return strings.TrimPrefix(name, "account ")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if id := a.state.teams[team]; id != "" {
+		return id
+	}
+	return team
 }
 
 func (a *applier) patch(ctx context.Context, kind string, old *Record, body map[string]any) error {
@@ -232,143 +268,6 @@ func (a *applier) grant(ctx context.Context, workspace, holder string, roles any
 		r.Method, r.Body = http.MethodDelete, nil
 	}
 	_, err := a.server(ctx, r)
-	return err
-}
-
-func (a *applier) createClient(ctx context.Context, c *Change) error {
-	body := a.body(c)
-	for _, later := range []string{"roles", "responsible", "status", "account"} {
-		delete(body, later)
-	}
-	body["key"], body["workspace"] = c.Name, c.Workspace
-	if body["name"] == nil {
-		body["name"] = c.Name
-	}
-	if body["narrowed_to"] == nil {
-		delete(body, "narrowed_to")
-	}
-	given, _ := c.doc.values["roles"].([]api.GrantedRole)
-	own := c.phase != phaseShared // the account is made along, with its roles
-	if account := c.doc.text("account"); account != "" && own {
-		body["new_account"] = account
-	} else if account != "" {
-		body["account"] = account
-	}
-	limited := slices.ContainsFunc(given, func(g api.GrantedRole) bool { return len(g.Resources) > 0 })
-	if own && !limited {
-		names := make([]string, len(given))
-		for i, g := range given {
-			names[i] = g.Role
-		}
-		body["roles"] = names
-	} else if body["default_api"] == nil {
-		if name := a.defaultAPI(given); name != "" {
-			body["default_api"] = name
-		}
-	}
-	made, err := ask[api.NewSecret](ctx, a.server, Request{Method: http.MethodPost, Path: "/clients", Body: body})
-	if err != nil {
-		return err
-	}
-	s := Secret{Workspace: c.Workspace, Key: c.Name, ClientID: made.ClientID, Secret: made.ClientSecret, SecretID: made.SecretID}
-	if made.Client != nil {
-		s.ExpiresAt = made.Client.ExpiresAt
-	}
-	a.mu.Lock()
-	a.state.clients[made.ClientID] = c.Workspace + "/" + c.Name
-	err = a.options.Secrets(s)
-	a.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("the client is made, but its secret is not kept; rotate it: %w", err)
-	}
-	if made.Client == nil {
-		return errors.New("it is made; what it is now the server could not say: run this again")
-	}
-	return a.completeClient(ctx, c, clientRecord(made.Client), given, own && !limited)
-}
-
-// completeClient does what making a client does not.
-func (a *applier) completeClient(ctx context.Context, c *Change, made *Record, given []api.GrantedRole, granted bool) error {
-	rest := map[string]any{}
-	if want, named := c.doc.values["responsible"]; named && want != made.values["responsible"] {
-		rest["responsible"] = want
-	}
-	if err := a.patch(ctx, kindClient, made, rest); err != nil {
-		return fmt.Errorf("it is made, but: %w", err)
-	}
-	if _, named := c.doc.values["roles"]; !named || granted {
-		return nil
-	}
-	if err := a.rolesOf(ctx, c.Workspace, made, given); err != nil {
-		return fmt.Errorf("it is made, but has not its roles: %w", err)
-	}
-	return nil
-}
-
-// rolesOf gives the account of a client what it is to have.
-func (a *applier) rolesOf(ctx context.Context, workspace string, client *Record, given []api.GrantedRole) error {
-	old := a.state.grantOf(workspace, client.text("account"))
-	if old == nil {
-		return a.grant(ctx, workspace, client.holder, given, nil)
-	}
-	f := &field{name: "roles", form: granted}
-	if slices.Equal(lines(f, old.values["roles"]), lines(f, given)) {
-		return nil
-	}
-	return a.grant(ctx, workspace, client.holder, given, old)
-}
-
-// defaultAPI is the API that a client's first role is about, as the server
-// would choose it.
-func (a *applier) defaultAPI(given []api.GrantedRole) string {
-	next := make([]string, len(given))
-	for i, g := range given {
-		next[i] = g.Role
-	}
-	for ; len(next) > 0 && len(next) < 1000; next = next[1:] {
-		w, name, _ := strings.Cut(next[0], "/")
-		values := map[string]any{}
-		if old := a.state.records[Key{kindRole, w, name}]; old != nil {
-			maps.Copy(values, old.values)
-		}
-		if doc := a.docs[Key{kindRole, w, name}]; doc != nil {
-			maps.Copy(values, doc.values)
-		}
-		rules, _ := values["rules"].([]api.Rule)
-		for _, r := range rules {
-			if !r.Deny && r.API != "*" {
-				return r.API
-			}
-		}
-		parents, _ := values["parents"].([]string)
-		next = append(next, parents...)
-	}
-	return ""
-}
-
-func (a *applier) updateClient(ctx context.Context, c *Change) error {
-	body := a.body(c)
-	_, hasRoles := body["roles"]
-	status, hasStatus := body["status"]
-	delete(body, "roles")
-	delete(body, "status")
-	if err := a.patch(ctx, kindClient, c.old, body); err != nil {
-		return err
-	}
-	if hasRoles {
-		given, _ := c.doc.values["roles"].([]api.GrantedRole)
-		if err := a.rolesOf(ctx, c.Workspace, c.old, given); err != nil {
-			return err
-		}
-	}
-	if !hasStatus {
-		return nil
-	}
-	verb := "/revoke"
-	if status == string(store.ClientActive) {
-		verb = "/restore"
-	}
-	_, err := a.server(ctx, Request{Method: http.MethodPost, Path: pathOf(kindClient, under(c.old.id)) + verb})
 	return err
 }
 

@@ -59,6 +59,7 @@ key: ci
 workspace: acme
 account: ci
 name: CI runner
+licence: reader
 roles: [{role: reader, resources: {order: ["42", "43"]}}, writer]
 expires_in: 90d
 addresses: [10.1.2.3, 10.9.9.9/8]
@@ -81,6 +82,28 @@ key: gateway
 workspace: acme
 expires_in: 1y
 ---
+kind: account
+name: alice
+display_name: Alice A.
+email: alice@example.com
+licence: reader
+---
+kind: account
+name: bob
+licence: null
+status: deactivated
+---
+kind: team
+name: ops
+display_name: Operations
+scim_may_grant: true
+members: [alice, ci, bob]
+---
+kind: grant
+workspace: acme
+team: ops
+roles: [{role: reader, resources: {order: []}}]
+---
 kind: grant
 workspace: globex
 account: ci
@@ -91,23 +114,23 @@ func TestAFileMakesWhatItSaysOnce(t *testing.T) {
 	w := start(t)
 	p := w.apply(acme)
 	want := []string{
-		"create api acme/orders", "create client acme/ci", "create client acme/ci-2", "create client acme/gateway", "create client acme/idle",
-		"create grant of account ci in globex", "create role acme/reader", "create role acme/writer", "create workspace acme", "create workspace globex",
-		"update api acme/orders introspectors",
+		"create account alice", "create account bob", "create api acme/orders", "create client acme/ci", "create client acme/ci-2", "create client acme/gateway", "create client acme/idle",
+		"create grant of account ci in globex", "create grant of team ops in acme", "create role acme/reader", "create role acme/writer", "create team ops",
+		"create workspace acme", "create workspace globex", "update api acme/orders introspectors", "update team ops members",
 	}
 	if diff := cmp.Diff(want, sortedLines(p)); diff != "" {
 		t.Error(diff)
 	}
-	if len(w.made) != 4 {
-		t.Errorf("%d secrets were kept, want 4", len(w.made))
+	if len(w.made) != 6 || w.made["alice"].Invitation == "" {
+		t.Errorf("kept are %v, want the secrets of 4 clients and the invitations of 2 people", w.made)
 	}
 	again := w.plan(acme, declare.Options{Prune: true, Self: declare.Self{Client: w.client}})
 	// The grant of the owner, who made the workspaces, is named by no document.
 	if diff := cmp.Diff([]string{"delete grant of account admin in acme", "delete grant of account admin in globex"}, said(again)); diff != "" {
 		t.Errorf("a second time: %s", diff)
 	}
-	if again.Unchanged != 10 {
-		t.Errorf("%d are unchanged, want 10", again.Unchanged)
+	if again.Unchanged != 14 {
+		t.Errorf("%d are unchanged, want 14", again.Unchanged)
 	}
 }
 
@@ -166,14 +189,16 @@ func TestAClientIsRevokedAndRestoredByItsStatus(t *testing.T) {
 	w := start(t)
 	w.apply(acme)
 	status := func() string { return w.rest("GET", "/clients/"+w.made["acme/ci"].ClientID, nil)["status"].(string) }
-	file := "kind: client\nkey: ci\nworkspace: acme\nstatus: revoked\n---\nkind: client\nkey: none\nworkspace: acme\nstatus: revoked\n"
-	p := w.apply(file)
-	if got := said(p); status() != "revoked" || len(got) != 1 || len(p.Notes) != 1 {
-		t.Errorf("it is %s after %v %v", status(), got, p.Notes)
+	file := "kind: client\nkey: ci\nworkspace: acme\nstatus: revoked\n---\nkind: client\nkey: new\nworkspace: acme\nstatus: revoked\n---\nkind: account\nname: alice\nstatus: deactivated\n"
+	w.apply(file)
+	made := w.rest("GET", "/clients/"+w.made["acme/new"].ClientID, nil)["status"]
+	alice := w.rest("GET", "/accounts/alice", nil)["status"]
+	if status() != "revoked" || made != "revoked" || alice != "deactivated" {
+		t.Errorf("the old client is %s, the new one %s, alice %s", status(), made, alice)
 	}
-	w.apply(strings.ReplaceAll(file, "revoked", "active"))
-	if status() != "active" {
-		t.Errorf("it is %s after a restore", status())
+	w.apply(strings.NewReplacer("revoked", "active", "deactivated", "active").Replace(file))
+	if alice = w.rest("GET", "/accounts/alice", nil)["status"]; status() != "active" || alice == "deactivated" {
+		t.Errorf("after a restore it is %s, and alice %s", status(), alice)
 	}
 }
 
@@ -210,9 +235,33 @@ func TestPruneDeletes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = w.plan("kind: client\nkey: gateway\nworkspace: acme\n---\nkind: grant\nworkspace: acme\naccount: admin\nroles: [owner]\n", declare.Options{Prune: true, Self: self})
+	p = w.plan("kind: client\nkey: gateway\nworkspace: acme\n---\nkind: grant\nworkspace: acme\naccount: admin\nroles: [owner]\n---\nkind: grant\nworkspace: acme\nteam: ops\nroles: [{role: reader, resources: {order: []}}]\n", declare.Options{Prune: true, Self: self})
 	if got := said(p); len(got) > 0 {
 		t.Errorf("it would %v", got)
+	}
+}
+
+// TestMembersComeAndGo: of a team, people and technical users alike.
+func TestMembersComeAndGo(t *testing.T) {
+	w := start(t)
+	w.apply(acme)
+	p := w.apply("kind: team\nname: ops\nmembers: [admin, ci]\n---\nkind: team\nname: dev\nmembers: [ci, alice]\n---\nkind: account\nname: alice\nlicence: steward\nemail: \"\"\n")
+	want := []string{"update account alice email licence", "create team dev", "update team ops members", "update team dev members"}
+	if diff := cmp.Diff(want, said(p)); diff != "" {
+		t.Error(diff)
+	}
+	for team, want := range map[string]string{"ops": "admin ci", "dev": "alice ci"} {
+		var names []string
+		for _, m := range w.rest("GET", "/teams/"+team+"/members", nil)["items"].([]any) {
+			names = append(names, m.(map[string]any)["name"].(string))
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("the members of %s are %s, want %s", team, got, want)
+		}
+	}
+	alice := w.rest("GET", "/accounts/alice", nil)
+	if alice["licence"] != "*/steward" || alice["email"] != nil || alice["display_name"] != "Alice A." {
+		t.Errorf("alice is %v", alice)
 	}
 }
 
@@ -237,10 +286,13 @@ func TestApplyIsNoWayAroundRights(t *testing.T) {
 		"a client with owner":       "kind: client\nkey: new\nworkspace: acme\nroles: [owner]\n",
 		"a client with more rights": "kind: client\nkey: gateway\nworkspace: acme\nadmin_access: true\n",
 		"a role that inherits it":   "kind: role\nname: sly\nworkspace: acme\nparents: [owner]\n",
+		"a person":                  "kind: account\nname: eve\nlicence: admin\n",
+		"a team":                    "kind: team\nname: sly\nscim_may_grant: true\n",
+		"a wider licence":           "kind: client\nkey: ci\nworkspace: acme\nlicence: admin\n",
 		"the workspace's settings":  "kind: workspace\nname: acme\nmax_lifetime: 1y\n",
 	} {
-		p := w.plan(file)
-		if p.Apply(t.Context(), w.ask, w.options()) != 1 || len(p.Changes) != 1 {
+		p, err := declare.Make(t.Context(), w.ask, read(t, file), declare.Options{})
+		if err == nil && (p.Apply(t.Context(), w.ask, w.options()) != 1 || len(p.Changes) != 1) {
 			t.Errorf("%s: %v", name, said(p))
 		}
 	}
@@ -288,7 +340,12 @@ func TestTheFilesFaultsAreAllTold(t *testing.T) {
 		"a workspace that is nowhere": {"kind: role\nname: r\nworkspace: none\n", "file:3: there is no workspace none, neither here nor on the server"},
 		"a role that is nowhere":      {"kind: role\nname: r\nworkspace: default\nparents: [none]\n", "file:4: there is no role default/none, neither here nor on the server"},
 		"twice the same":              {"kind: workspace\nname: acme\n---\nkind: workspace\nname: acme\n", "file:4: workspace acme is there twice, first at file:1"},
-		"built in":                    {"kind: role\nname: owner\nworkspace: default\n", "file:1: role default/owner is built in and stays as it is"},
+		"a team that is nowhere":      {"kind: grant\nteam: none\nworkspace: default\nroles: [member]\n", "file:2: there is no team none, neither here nor on the server"},
+		"two licences of one account": {
+			"kind: client\nkey: a\nworkspace: default\naccount: a\nlicence: reader\n---\nkind: client\nkey: b\nworkspace: default\naccount: a\nlicence: null\n",
+			"file:11: a has another licence at file:1",
+		},
+		"built in": {"kind: role\nname: owner\nworkspace: default\n", "file:1: role default/owner is built in and stays as it is"},
 		"two lists for one account": {
 			"kind: client\nkey: a\nworkspace: default\naccount: a\nroles: [member]\n---\nkind: grant\naccount: a\nworkspace: default\nroles: [owner]\n",
 			"file:10: a has other roles at file:1; an account has one list of roles in a workspace",

@@ -21,17 +21,25 @@ type ExportOptions struct {
 // say. Secrets are nowhere in it. Fields that have the value of a new thing are
 // left out.
 func Export(ctx context.Context, server Server, w io.Writer, o ExportOptions) (notes []string, err error) {
-	about := scope{kinds: map[string]bool{}, accounts: false}
+	about := scope{kinds: map[string]bool{}}
 	if len(o.Workspaces) > 0 {
 		about.workspaces = o.Workspaces
 	}
-	wanted := func(kind string) bool { return len(o.Kinds) == 0 || slices.Contains(o.Kinds, kind) }
+	wanted := func(kind string) bool {
+		if len(o.Kinds) == 0 {
+			return len(o.Workspaces) == 0 || kind != kindAccount && kind != kindTeam // these are of no workspace
+		}
+		return slices.Contains(o.Kinds, kind)
+	}
 	for _, k := range kinds() {
 		about.kinds[k.name] = wanted(k.name)
 	}
 	if about.kinds[kindAPI] || about.kinds[kindGrant] {
 		about.kinds[kindClient] = true // introspectors, and technical users
 	}
+	about.teams = about.kinds[kindTeam]
+	about.lenient = len(o.Kinds) == 0
+	about.accounts = about.teams || about.kinds[kindAccount] || wanted(kindClient)
 	s, err := readState(ctx, server, about)
 	if err != nil {
 		return nil, err
@@ -41,11 +49,14 @@ func Export(ctx context.Context, server Server, w io.Writer, o ExportOptions) (n
 			return nil, fmt.Errorf("there is no workspace %s that you may see", printable(name))
 		}
 	}
-	e := &exporter{state: s, holders: map[string]string{}}
+	e := &exporter{state: s, holders: map[string]string{}, licences: map[string]bool{}}
 	for _, r := range e.sorted() {
 		if wanted(r.Kind) && !r.builtin {
 			e.export(r)
 		}
+	}
+	if s.hidden {
+		e.note("people, teams and licences are left out: you may not list accounts")
 	}
 	if s.unnamed > 0 && wanted(kindClient) {
 		e.note("%d service clients have no key and are left out: a file cannot name them", s.unnamed)
@@ -55,10 +66,12 @@ func Export(ctx context.Context, server Server, w io.Writer, o ExportOptions) (n
 
 // exporter turns records into documents.
 type exporter struct {
-	state   *State
-	docs    []*Document
-	notes   []string
-	holders map[string]string // the first client of each technical user, by workspace and account
+	state *State
+	docs  []*Document
+	notes []string
+
+	holders  map[string]string // the first client of each technical user, by workspace and account
+	licences map[string]bool   // the technical users whose licence is said
 }
 
 func (e *exporter) note(format string, args ...any) {
@@ -91,9 +104,10 @@ func (e *exporter) export(r *Record) {
 	k := kindNamed(r.Kind)
 	for i := range k.fields {
 		f := &k.fields[i]
-		value := r.values[f.name]
+		value, known := r.values[f.name]
 		now := lines(f, value)
-		if len(now) == 0 && !f.required || len(now) == 1 && now[0] == f.initial {
+		initially := len(now) == 0 && f.initial == "" || len(now) == 1 && now[0] == f.initial
+		if !known || initially && !f.required {
 			continue
 		}
 		doc.values[f.name] = shortened(f, r.Workspace, value)
@@ -112,6 +126,10 @@ func (e *exporter) export(r *Record) {
 		} else {
 			delete(doc.values, "roles")
 		}
+		if e.licences[r.holder] {
+			delete(doc.values, "licence")
+		}
+		e.licences[r.holder] = true
 	case kindGrant:
 		if e.holders[r.Workspace+"\n"+r.holder] != "" {
 			return

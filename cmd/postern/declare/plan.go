@@ -120,7 +120,9 @@ func scopeOf(docs []*Document, prune bool) scope {
 		} else if doc.Workspace != "" {
 			within[doc.Workspace] = true
 		}
-		s.accounts = s.accounts || doc.Kind == kindClient && doc.values["account"] != nil
+		_, licence := doc.values["licence"]
+		s.accounts = s.accounts || doc.Kind == kindAccount || doc.Kind == kindTeam || doc.values["account"] != nil || licence
+		s.teams = s.teams || doc.Kind == kindTeam || strings.HasPrefix(doc.Name, "team ")
 		introspectors, _ := doc.values["introspectors"].([]string)
 		for _, ref := range introspectors {
 			if w, _, ok := strings.Cut(ref, "/"); ok {
@@ -131,6 +133,7 @@ func scopeOf(docs []*Document, prune bool) scope {
 	if prune && s.kinds[kindGrant] {
 		s.kinds[kindClient] = true // whose technical users hold them
 	}
+	s.accounts = s.accounts || s.teams
 	s.workspaces = slices.Sorted(maps.Keys(within))
 	s.referred = slices.Sorted(maps.Keys(referred))
 	return s
@@ -168,7 +171,7 @@ const (
 	phaseClient
 	phaseShared // clients that share the account of another
 	phaseGrant
-	phaseIntrospectors
+	phaseLate // what names clients
 	phaseDelete
 )
 
@@ -219,88 +222,18 @@ func depths(p *planner) map[Key]int {
 	return out
 }
 
-// check looks for what documents name and is nowhere.
-func (p *planner) check(docs []*Document) {
-	rolesOf := map[Key]*Document{} // by grant
-	for _, doc := range docs {
-		if doc.Workspace != "" && !slices.Contains(p.state.workspaces, doc.Workspace) && p.docs[Key{Kind: kindWorkspace, Name: doc.Workspace}] == nil {
-			p.fault(doc, "workspace", "there is no workspace %s, neither here nor on the server", doc.Workspace)
-			continue
-		}
-		for _, name := range []string{"parents", "narrowed_to"} {
-			refs, _ := doc.values[name].([]string)
-			p.checkRoles(doc, name, refs)
-		}
-		given, _ := doc.values["roles"].([]api.GrantedRole)
-		refs := make([]string, len(given))
-		for i, g := range given {
-			refs[i] = g.Role
-		}
-		p.checkRoles(doc, "roles", refs)
-		p.checkHolder(doc, rolesOf)
-	}
-}
-
-func (p *planner) checkRoles(doc *Document, field string, refs []string) {
-	for _, ref := range refs {
-		w, name, _ := strings.Cut(ref, "/")
-		if !p.state.roles[ref] && p.docs[Key{kindRole, w, name}] == nil && !p.builtinOfNew(w, name) {
-			p.fault(doc, field, "there is no role %s, neither here nor on the server", printable(ref))
-		}
-	}
-}
-
-// builtinOfNew reports whether a role comes with a workspace that is to be made.
-func (p *planner) builtinOfNew(workspace, name string) bool {
-	return !slices.Contains(p.state.workspaces, workspace) && slices.Contains([]string{"owner", "admin", "auditor", "member"}, name)
-}
-
-// checkHolder refuses to be told twice what one account holds in a workspace.
-func (p *planner) checkHolder(doc *Document, rolesOf map[Key]*Document) {
-	given, names := doc.values["roles"]
-	if !names {
-		return
-	}
-	key := doc.Key
-	if doc.Kind == kindClient {
-		account := doc.text("account")
-		if old := p.state.records[doc.Key]; old != nil {
-			account = old.text("account")
-		}
-		if account == "" {
-			return // a new one, which nobody else can name
-		}
-		key = Key{kindGrant, doc.Workspace, "account " + account}
-	}
-	first := rolesOf[key]
-	if first == nil {
-		rolesOf[key] = doc
-		return
-	}
-	f := &field{name: "roles", form: granted}
-	if !slices.Equal(lines(f, given), lines(f, first.values["roles"])) {
-		p.fault(doc, "roles", "%s has other roles at %s:%d; an account has one list of roles in a workspace", strings.TrimPrefix(key.Name, "account "), first.File, first.Line)
-		return
-	}
-	delete(doc.values, "roles") // the first one sees to them
-}
-
 // add compares one document with what there is.
 func (p *planner) add(doc *Document) {
 	old := p.state.records[doc.Key]
-	switch {
-	case old != nil && old.builtin:
+	if old != nil && old.builtin {
 		p.fault(doc, "", "%s is built in and stays as it is", doc.Key)
-		return
-	case old == nil && doc.Kind == kindClient && doc.values["status"] != nil && doc.text("status") != string(store.ClientActive):
-		p.note("%s is %s in the file, so it is not made", doc.Key, doc.text("status"))
 		return
 	}
 	c := &Change{Action: update, Kind: doc.Kind, Workspace: doc.Workspace, Name: doc.Name, phase: p.phase(doc), doc: doc, old: old}
 	if old == nil {
 		c.Action = create
 	}
-	late := &Change{Action: update, Kind: doc.Kind, Workspace: doc.Workspace, Name: doc.Name, phase: phaseIntrospectors, doc: doc, old: old}
+	late := &Change{Action: update, Kind: doc.Kind, Workspace: doc.Workspace, Name: doc.Name, phase: phaseLate, doc: doc, old: old}
 	k := kindNamed(doc.Kind)
 	for i := range k.fields {
 		f := &k.fields[i]
@@ -318,7 +251,7 @@ func (p *planner) add(doc *Document) {
 		case f.only && old != nil:
 			p.note("%s: %s never changes: it is %s and the file says %s", doc.Key, f.name, strings.Join(change.Old, ""), strings.Join(change.New, ""))
 		case f.name == "status" && !p.statusCanBe(doc, old):
-		case f.name == "introspectors":
+		case f.late:
 			late.Fields = append(late.Fields, change)
 		default:
 			c.Fields = append(c.Fields, change)
@@ -356,15 +289,19 @@ func (p *planner) lines(doc *Document, old *Record, f *field, value any) []strin
 	return lines(f, value)
 }
 
-// statusCanBe reports whether a client can be brought to the status of its
-// document: a live one can be revoked, and a revoked one restored.
+// statusCanBe reports whether something can be brought to the status of its
+// document: what lives can be revoked or deactivated and the other way round, and
+// what expired stays so.
 func (p *planner) statusCanBe(doc *Document, old *Record) bool {
 	if old == nil {
-		return false
+		return true
 	}
 	want, have := doc.text("status"), old.text("status")
-	if want == string(store.ClientExpired) || have == string(store.ClientExpired) {
-		p.note("%s is %s, and the file says %s: an expiry never changes", doc.Key, have, want)
+	if want == string(store.ClientExpired) {
+		return false // it says what was, and asks for nothing
+	}
+	if have == string(store.ClientExpired) {
+		p.note("%s is expired, and the file says %s: an expiry never changes", doc.Key, want)
 		return false
 	}
 	return true
@@ -385,19 +322,19 @@ func (p *planner) newClient(c *Change) {
 	p.newAccounts[account] = true
 }
 
-// Clients counts the clients that an action is planned for.
-func (p *Plan) Clients(action string) int {
+func (p *Plan) count(action, kind string) int {
 	n := 0
 	for _, c := range p.Changes {
-		if c.Kind == kindClient && c.Action == action {
+		if c.Kind == kind && c.Action == action {
 			n++
 		}
 	}
 	return n
 }
 
-// Creates counts the clients that will be made, each with a secret.
-func (p *Plan) Creates() int { return p.Clients(create) }
+// Secrets counts what will be made with a secret: clients, and people, who get an
+// invitation.
+func (p *Plan) Secrets() int { return p.count(create, kindClient) + p.count(create, kindAccount) }
 
 // Deletes counts the clients that will be deleted.
-func (p *Plan) Deletes() int { return p.Clients(remove) }
+func (p *Plan) Deletes() int { return p.count(remove, kindClient) }

@@ -18,11 +18,7 @@ func (p *planner) prune(docs []*Document, self Self) {
 		managed[doc.Kind] = true
 		keeps[doc.Key] = true
 		if doc.Kind == kindClient { // what it holds is its own affair, named or not
-			account := doc.text("account")
-			if old := p.state.records[doc.Key]; old != nil {
-				account = old.text("account")
-			}
-			keeps[Key{kindGrant, doc.Workspace, "account " + account}] = true
+			keeps[Key{kindGrant, doc.Workspace, "account " + p.accountOf(doc)}] = true
 		}
 	}
 	gone, acts := p.accountsOf(keeps, managed[kindClient])

@@ -37,6 +37,7 @@ type field struct {
 	initial  string // what it is unless it is said, for what is not empty then; export leaves it out
 	null     bool   // null may stand for it
 	oneOf    []string
+	late     bool // names clients, so it is set when these are made
 	only     bool // means something for what is new only, and never changes
 	required bool
 }
@@ -88,7 +89,7 @@ func kinds() []kind {
 			{name: "algorithm"},
 			{name: "token_type"},
 			{name: "access_ttl", form: span},
-			{name: "introspectors", form: texts},
+			{name: "introspectors", form: texts, late: true},
 			{name: "workspace_from"},
 			{name: "max_staleness", form: span},
 			{name: "semicolon", form: truth},
@@ -102,11 +103,24 @@ func kinds() []kind {
 			{name: "parents", form: roles},
 			{name: "rules", form: rules},
 		}},
+		{name: kindAccount, key: "name", fields: []field{
+			{name: "display_name"},
+			{name: "email"},
+			{name: "licence", initial: "steward", null: true},
+			{name: "status", initial: "active", oneOf: []string{"active", "deactivated"}},
+		}},
+		{name: kindTeam, key: "name", fields: []field{
+			{name: "display_name"},
+			{name: "description"},
+			{name: "members", form: texts, late: true},
+			{name: "scim_may_grant", form: truth},
+		}},
 		{name: kindClient, key: "key", within: true, fields: []field{
 			{name: "name"},
 			{name: "description"},
 			{name: "account", only: true},
 			{name: "responsible"},
+			{name: "licence", initial: "steward", null: true},
 			{name: "roles", form: granted},
 			{name: "narrowed_to", form: roles, null: true},
 			{name: "default_api"},

@@ -29,11 +29,13 @@ type Record struct {
 // State is what the server has of what is asked about.
 type State struct {
 	records    map[Key]*Record
-	workspaces []string          // all that there are
-	roles      map[string]bool   // by ref
-	accounts   map[string]string // ids of accounts by name, as far as they are known
-	clients    map[string]string // acme/ci by the client's id, as far as they are known
-	unnamed    int               // service clients without a key
+	workspaces []string            // all that there are
+	roles      map[string]bool     // by ref
+	accounts   map[string]*account // by name, as far as they are known
+	teams      map[string]string   // ids by name, as far as they are known
+	clients    map[string]string   // acme/ci by the client's id, as far as they are known
+	hidden     bool                // accounts and teams may not be seen
+	unnamed    int                 // service clients without a key
 	mu         sync.Mutex
 }
 
@@ -42,7 +44,9 @@ type scope struct {
 	kinds      map[string]bool
 	workspaces []string // nil is all
 	referred   []string // whose clients are named by others
-	accounts   bool     // whether technical users are named
+	accounts   bool     // whether people, teams or technical users are named
+	teams      bool     // whether teams are
+	lenient    bool     // whether people and teams are left out where they may not be seen
 }
 
 func (s *scope) has(workspace string) bool {
@@ -57,7 +61,7 @@ func (s *State) add(r *Record) {
 
 // readState asks the server.
 func readState(ctx context.Context, server Server, about scope) (*State, error) {
-	s := &State{records: map[Key]*Record{}, roles: map[string]bool{}, accounts: map[string]string{}, clients: map[string]string{}}
+	s := &State{records: map[Key]*Record{}, roles: map[string]bool{}, accounts: map[string]*account{}, teams: map[string]string{}, clients: map[string]string{}}
 	if err := s.readWorkspaces(ctx, server, about); err != nil {
 		return nil, err
 	}
@@ -68,7 +72,7 @@ func readState(ctx context.Context, server Server, about scope) (*State, error) 
 		g.Go(func() error { return s.readRoles(inner, server, about) })
 	}
 	if about.accounts {
-		g.Go(func() error { return s.readTechnicalUsers(inner, server) })
+		g.Go(func() error { return s.readAccounts(inner, server, about) })
 	}
 	for _, w := range s.workspaces {
 		if about.kinds[kindClient] && about.has(w) || slices.Contains(about.referred, w) {
@@ -132,19 +136,62 @@ func (s *State) readRoles(ctx context.Context, server Server, about scope) error
 	return nil
 }
 
-// readTechnicalUsers learns which names are taken. Who may not list accounts
-// goes without: the server knows.
-func (s *State) readTechnicalUsers(ctx context.Context, server Server) error {
-	all, err := list[api.Account](ctx, server, "/accounts", url.Values{"kind": {string(store.AccountService)}})
-	if refused(err, http.StatusForbidden) {
+// account is a person or a technical user.
+type account struct {
+	id, etag string // the latter is empty where only the name is known
+	licence  any    // its name, or nil for none
+}
+
+// readAccounts learns of people, of their teams, and which names are taken. Who
+// may not list accounts goes without, where files are not about them.
+func (s *State) readAccounts(ctx context.Context, server Server, about scope) error {
+	all, err := list[api.Account](ctx, server, "/accounts", nil)
+	if refused(err, http.StatusForbidden) && (about.lenient || !about.kinds[kindAccount] && !about.kinds[kindTeam]) {
+		s.hidden = true
 		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var teams []api.Team
+	if about.teams {
+		if teams, err = list[api.Team](ctx, server, "/teams", nil); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range all {
-		s.accounts[a.Name] = a.ID
+	members := map[string][]string{}
+	for i := range all {
+		a := &all[i]
+		known := &account{id: a.ID, etag: etag(a.Revision)}
+		if a.Licence != "" {
+			known.licence = strings.TrimPrefix(a.Licence, "*/")
+		}
+		s.accounts[a.Name] = known
+		for _, t := range a.Teams {
+			members[t] = append(members[t], a.Name)
+		}
+		if a.Kind != string(store.AccountUser) || !about.kinds[kindAccount] {
+			continue
+		}
+		status := string(store.AccountActive)
+		if a.Status == string(store.AccountDeactivated) {
+			status = a.Status
+		}
+		key := Key{Kind: kindAccount, Name: a.Name}
+		s.records[key] = &Record{id: a.ID, etag: known.etag, Document: Document{Key: key, values: map[string]any{
+			"display_name": a.DisplayName, "email": a.Email, "licence": known.licence, "status": status,
+		}}}
 	}
-	return err
+	for _, t := range teams {
+		s.teams[t.Name] = t.ID
+		key := Key{Kind: kindTeam, Name: t.Name}
+		s.records[key] = &Record{id: t.ID, etag: etag(t.Revision), Document: Document{Key: key, values: map[string]any{
+			"display_name": t.DisplayName, "description": t.Description, "members": members[t.Name], "scim_may_grant": t.SCIMMayGrant,
+		}}}
+	}
+	return nil
 }
 
 // refused reports whether an error is an answer with this status.
@@ -166,7 +213,9 @@ func (s *State) readClients(ctx context.Context, server Server, workspace string
 	for i := range all {
 		c := &all[i]
 		if c.Account != nil {
-			s.accounts[c.Account.Name] = c.Account.ID
+			if s.accounts[c.Account.Name] == nil {
+				s.accounts[c.Account.Name] = &account{id: c.Account.ID}
+			}
 		}
 		if c.Key == "" {
 			if records {
@@ -285,8 +334,8 @@ func (s *State) clientID(ref string) string {
 	return ""
 }
 
-// rolesOfClients adds to each client the roles that its account holds in its
-// workspace.
+// rolesOfClients adds to each client what is known of its account: its licence,
+// and the roles it holds in the client's workspace.
 func (s *State) rolesOfClients() {
 	for _, r := range s.records {
 		if r.Kind != kindClient {
@@ -297,6 +346,9 @@ func (s *State) rolesOfClients() {
 			given, _ = g.values["roles"].([]api.GrantedRole)
 		}
 		r.values["roles"] = given
+		if acc := s.accounts[r.text("account")]; acc != nil && acc.etag != "" {
+			r.values["licence"] = acc.licence
+		}
 	}
 }
 

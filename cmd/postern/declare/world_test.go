@@ -2,6 +2,7 @@ package declare_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -172,7 +173,7 @@ func (w *world) apply(text string, o ...declare.Options) *declare.Plan {
 }
 
 func (w *world) options() declare.ApplyOptions {
-	return declare.ApplyOptions{Secrets: func(s declare.Secret) error { w.made[s.Workspace+"/"+s.Key] = s; return nil }}
+	return declare.ApplyOptions{Secrets: func(s declare.Secret) error { w.made[cmp.Or(s.Account, s.Workspace+"/"+s.Key)] = s; return nil }}
 }
 
 // export is what the server has.
