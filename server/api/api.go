@@ -13,7 +13,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -124,26 +123,13 @@ func (a *API) Mount(r *gin.Engine) {
 	m.check()
 	m.endpoints()
 	m.backup()
-	document, err := openAPI(m.huma.OpenAPI())
+	document, err := m.describe()
 	if err != nil {
 		panic("api: its own description cannot be written: " + err.Error()) // the types above are wrong
 	}
 	r.GET("/api/v1/openapi.json", func(c *gin.Context) {
 		c.Data(http.StatusOK, "application/openapi+json", document)
 	})
-}
-
-// openAPI spells the document, with errors as they are really sent.
-func openAPI(doc *huma.OpenAPI) ([]byte, error) {
-	schemas := doc.Components.Schemas.Map()
-	if detail := schemas["ErrorDetail"]; detail != nil {
-		delete(detail.Properties, "value")
-	}
-	if model := schemas["ErrorModel"]; model != nil {
-		delete(model.Properties, "instance")
-		model.Properties["request_id"] = &huma.Schema{Type: huma.TypeString, Description: "Names the request in the log and the audit."}
-	}
-	return json.Marshal(doc)
 }
 
 // mounted is an API on its way into a router.

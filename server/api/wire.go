@@ -100,7 +100,7 @@ func (m Maybe[T]) MarshalJSON() ([]byte, error) {
 // Schema is that of the value, or null.
 func (Maybe[T]) Schema(r huma.Registry) *huma.Schema {
 	s := *r.Schema(reflect.TypeFor[T](), true, "")
-	if s.Ref == "" {
+	if s.Ref == "" && s.Type != "" { // what has no type may be null anyway
 		s.Nullable = true
 	}
 	return &s
