@@ -14,6 +14,9 @@ type Caller struct {
 	Roles    []store.RoleID // means nothing unless Narrowed
 	Scopes   []string       // of the token
 	AnyScope bool           // the secret itself came as bearer: there is no token to narrow
+	// Personal: the client is a person's own token, which counts only in
+	// workspaces whose settings let this person use one (MayUsePersonal).
+	Personal bool
 	// NoLicence lifts the account's licence. It gives nothing by itself.
 	NoLicence bool
 }

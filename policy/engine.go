@@ -234,6 +234,9 @@ func (e *Engine) Epoch() uint64 { return e.epoch.Load() }
 // does not allocate.
 func (e *Engine) Decide(c *Caller, r *Request) Decision {
 	s := e.state.Load()
+	if c.Personal && !s.mayUsePersonal(c.Holder, r.Workspace) {
+		return Decision{Reason: NoRule}
+	}
 	d, _ := s.decide(c, r)
 	if e.shadow > 0 && rand.Uint32N(e.shadow) == 0 { //nolint:gosec // which decisions are checked is no secret
 		e.offer(s, c, r, d)

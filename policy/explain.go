@@ -50,6 +50,8 @@ const (
 	NeedValue   NeedKind = "value"   // an administrator adds the value to a limit
 	NeedRole    NeedKind = "role"    // an administrator grants the role, without limits
 	NeedLicence NeedKind = "licence" // the account gets another licence
+
+	NeedPersonal NeedKind = "personal" // the workspace's settings let the person use personal tokens
 )
 
 // need is a set of kinds of changes to suppose.
@@ -75,6 +77,9 @@ func attempts() []need {
 // Explain decides and says why.
 func (e *Engine) Explain(c *Caller, r *Request) Explanation {
 	s := e.state.Load()
+	if c.Personal && !s.mayUsePersonal(c.Holder, r.Workspace) {
+		return Explanation{Decision: Decision{Reason: NoRule}, Missing: []Need{{Kind: NeedPersonal}}}
+	}
 	d, at := s.decide(c, r)
 	x := Explanation{Decision: d}
 	w := s.space(r.Workspace)

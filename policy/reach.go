@@ -58,6 +58,9 @@ func (s *state) or(w *space, g *store.Grant) *space {
 func (s *state) asks(c *Caller, ws store.WorkspaceID) iter.Seq[*reach] {
 	return func(yield func(*reach) bool) {
 		for w, g := range s.held(c, ws) {
+			if !s.counts(c, g) {
+				continue
+			}
 			var buf [8]*linked
 			left := buf[:0]
 			if c.Narrowed {
@@ -130,6 +133,9 @@ func (e *Engine) RolesOf(c *Caller, ws store.WorkspaceID) []string {
 	s := e.state.Load()
 	var out []string
 	for w, g := range s.held(c, ws) {
+		if !s.counts(c, g) {
+			continue
+		}
 		for i := range g.Roles {
 			l := s.role(w, g.Roles[i].Role)
 			switch {
@@ -172,6 +178,9 @@ func (e *Engine) Covers(c *Caller, ws store.WorkspaceID, g store.GrantedRole) bo
 		}
 	}
 	for _, held := range s.held(c, ws) {
+		if !s.counts(c, held) {
+			continue
+		}
 		for i := range held.Roles {
 			h := &held.Roles[i]
 			l := s.role(w, h.Role)

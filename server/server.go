@@ -237,6 +237,10 @@ func (s *Server) Bootstrap(ctx context.Context, example bool) (*admin.Bootstrap,
 	return b, err
 }
 
+// Upgrade brings what is built in to this version: see admin.Upgrade. Call it
+// before Run.
+func (s *Server) Upgrade(ctx context.Context) error { return s.admin.Upgrade(ctx) }
+
 // Run serves until ctx is done. Then /readyz fails, running requests end,
 // usage and refusals are written, and the store is closed. started, when not
 // nil, is called once everything answers.

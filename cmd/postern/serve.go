@@ -63,6 +63,12 @@ func serve(c *cobra.Command) error {
 		n.close()
 		return err
 	}
+	if first == nil {
+		if err := n.server.Upgrade(ctx); err != nil {
+			n.close()
+			return err
+		}
+	}
 	defer n.lastTraces(ctx)
 	introduced := first == nil
 	err = n.server.Run(ctx, func() {

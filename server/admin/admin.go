@@ -50,6 +50,7 @@ type Store interface {
 	Get(ctx context.Context, kind store.Kind, key string) (store.Record, error)
 	GrantsOf(ctx context.Context, holder store.HolderID) ([]*store.Grant, error)
 	store.Lister
+	Get(ctx context.Context, kind store.Kind, key string) (store.Record, error)
 	Commit(ctx context.Context, writes ...store.Write) error
 	Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, error)
 	LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error)
@@ -142,7 +143,7 @@ func (by *Actor) accountID() store.AccountID {
 func (by *Actor) caller() *policy.Caller {
 	c := &policy.Caller{Holder: by.Holder, Scopes: by.Scopes, AnyScope: by.AnyScope}
 	if by.Client != nil {
-		c.Narrowed, c.Roles = by.Client.Narrowed, by.Client.Roles
+		c.Narrowed, c.Roles, c.Personal = by.Client.Narrowed, by.Client.Roles, by.Client.ClientKind == store.ClientPersonal
 	}
 	return c
 }

@@ -53,7 +53,7 @@ func (a *Admin) Check(ctx context.Context, by *Actor, in CheckInput) (*policy.Ex
 		return nil, fromStore(opCheck.Name, err)
 	}
 	x := a.Policy.Explain(
-		&policy.Caller{Holder: h, Narrowed: c.Narrowed, Roles: c.Roles, Scopes: in.Scopes, AnyScope: in.AnyScope},
+		&policy.Caller{Holder: h, Narrowed: c.Narrowed, Roles: c.Roles, Scopes: in.Scopes, AnyScope: in.AnyScope, Personal: c.ClientKind == store.ClientPersonal},
 		&policy.Request{Workspace: ws, API: api.Name, Method: in.Method, Path: path, Operation: in.Operation},
 	)
 	return &x, nil

@@ -291,6 +291,9 @@ func (a *Admin) client(ctx context.Context, by *Actor, op Operation, id store.Cl
 		}
 		return nil, fromStore(op.Name, err)
 	}
+	if own := a.ownOperation(by, c, op); own != nil && c.Status != store.ClientDeleted {
+		return c, a.mustOwnClient(by, *own, c)
+	}
 	ws := c.Workspace
 	if ws == "" {
 		ws = a.systemID() // of all workspaces: administrators of the installation look after it

@@ -82,6 +82,19 @@ var (
 	opTeamMembers      = Operation{Name: "team.members", Method: "GET", Path: root + "/teams/{team}/members", Tag: "teams", Text: "List the members of a team", accounts: true}
 	opTeamMemberAdd    = Operation{Name: "team.member.add", Method: "PUT", Path: root + "/teams/{team}/members/{account}", Tag: "teams", Text: "Make a person or technical user a member of a team", accounts: true}
 	opTeamMemberRemove = Operation{Name: "team.member.remove", Method: "DELETE", Path: root + "/teams/{team}/members/{account}", Tag: "teams", Text: "Take an account out of a team", accounts: true}
+	opMeGet            = Operation{Name: "me.get", Method: "GET", Path: root + "/me", Tag: "me", Text: "Who you are, and where you may have personal tokens", Password: true}
+	opMePassword       = Operation{Name: "me.password", Method: "POST", Path: root + "/me/password", Tag: "me", Text: "Change your password; your tokens go on", Password: true}
+	opMeClientList     = Operation{Name: "me.client.list", Method: "GET", Path: root + "/me/clients", Tag: "me", Text: "List your personal tokens", Password: true}
+	opMeClientMake     = Operation{Name: "me.client.create", Method: "POST", Path: root + "/me/clients", Tag: "me", Text: "Make a personal token, by your password or by another one of yours that it renews", Password: true}
+	opMeClientGet      = Operation{Name: "me.client.get", Method: "GET", Path: root + "/me/clients/{client}", Tag: "me", Text: "Get a personal token of yours", Password: true}
+	opMeRotate         = Operation{Name: "me.client.rotate", Method: "POST", Path: root + "/me/clients/{client}/secrets", Tag: "me", Text: "Make a new secret of a personal token, or the first one of one that waits for it", Password: true}
+	opMeSecretEnd      = Operation{Name: "me.client.secret.revoke", Method: "DELETE", Path: root + "/me/clients/{client}/secrets/{secret}", Tag: "me", Text: "Revoke one secret of a personal token", Password: true}
+	opMeRevoke         = Operation{Name: "me.client.revoke", Method: "POST", Path: root + "/me/clients/{client}/revoke", Tag: "me", Text: "Revoke a personal token", Password: true}
+	opMeRestore        = Operation{Name: "me.client.restore", Method: "POST", Path: root + "/me/clients/{client}/restore", Tag: "me", Text: "Restore a revoked personal token", Password: true}
+	opMeDelete         = Operation{Name: "me.client.delete", Method: "DELETE", Path: root + "/me/clients/{client}", Tag: "me", Text: "Delete a revoked personal token for ever", Password: true}
+	opTakeOver         = Operation{Name: "client.takeover", Method: "POST", Path: root + "/clients/{client}/takeover", Tag: "clients", Text: "Become responsible for a client, such as an orphaned one"}
+	opTransfer         = Operation{Name: "workspace.transfer", Method: "POST", Path: root + "/workspaces/{workspace}/transfer", Tag: "workspaces", Text: "Give the ownership of a workspace to somebody else"}
+	opWorkspaceDrop    = Operation{Name: "workspace.delete", Method: "DELETE", Path: root + "/workspaces/{workspace}", Tag: "workspaces", Text: "Delete a workspace that has no clients and no APIs, with its roles and grants"}
 
 	opKeyList   = Operation{Name: "key.list", Method: "GET", Path: root + "/keys", Tag: "keys", Text: "List signing and sealing keys"}
 	opKeyRotate = Operation{Name: "key.rotate", Method: "POST", Path: root + "/keys/rotate", Tag: "keys", Text: "Publish a new key, which signs once verifiers know it"}
@@ -110,6 +123,8 @@ func Operations() []Operation {
 		opAccountList, opAccountGet, opAccountInvite, opAccountEdit, opAccountReinvite, opAccountDeactivate, opAccountReactivate, opAccountDelete,
 		opInvitationAccept, opAccountAdopt, opTeamAdopt,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
+		opMeGet, opMePassword, opMeClientList, opMeClientMake, opMeClientGet, opMeRotate, opMeSecretEnd, opMeRevoke, opMeRestore, opMeDelete,
+		opTakeOver, opTransfer, opWorkspaceDrop,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
 		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,
 	}

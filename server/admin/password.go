@@ -52,27 +52,40 @@ func newSignIns() *signIns {
 	}
 }
 
+// counter is one of those that an attempt counts in.
+type counter struct {
+	limiter *limit.Limiter
+	name    string
+	rate    limit.Rate
+}
+
+func (s *signIns) counters(name string, from netip.Addr) []counter {
+	near := limit.Network(from)
+	out := []counter{{s.addresses, near, limit.Rate{Count: triesOfAddress, Per: triesPer}}}
+	if name != "" {
+		out = append(out,
+			counter{s.pairs, near + " " + name, limit.Rate{Count: triesOfAccountAddress, Per: triesPer}},
+			counter{s.accounts, name, limit.Rate{Count: triesOfAccount, Per: triesPer}})
+	}
+	return out
+}
+
 // attempt counts an attempt for a name, which may be empty, from an address, and
 // refuses it when there were too many.
 func (s *signIns) attempt(name string, from netip.Addr, now time.Time) error {
-	near := limit.Network(from)
-	for _, c := range []struct {
-		limiter *limit.Limiter
-		name    string
-		most    int
-	}{
-		{s.addresses, near, triesOfAddress},
-		{s.pairs, near + " " + name, triesOfAccountAddress},
-		{s.accounts, name, triesOfAccount},
-	} {
-		if c.name == "" {
-			continue
-		}
-		if ok, wait := c.limiter.Allow(c.name, limit.Rate{Count: c.most, Per: triesPer}, now); !ok {
+	for _, c := range s.counters(name, from) {
+		if ok, wait := c.limiter.Allow(c.name, c.rate, now); !ok {
 			return tooMany(wait)
 		}
 	}
 	return nil
+}
+
+// succeeded takes back an attempt that was good.
+func (s *signIns) succeeded(name string, from netip.Addr) {
+	for _, c := range s.counters(name, from) {
+		c.limiter.Forgive(c.name, c.rate)
+	}
 }
 
 func tooMany(wait time.Duration) error {
@@ -143,6 +156,7 @@ func (a *Admin) SignIn(ctx context.Context, name string, password secret.Secret,
 	if h.Account.Status != store.AccountActive {
 		return nil, refuse(Unauthenticated, "name or password is wrong")
 	}
+	a.signIns.succeeded(name, from)
 	return &Actor{Holder: h, AnyScope: true, Address: from, RequestID: requestID}, nil
 }
 

@@ -64,6 +64,9 @@ func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	if expires == 0 && c.ExpiresAt == 0 {
 		warnings = []string{"This secret never expires, as its client does not: prefer an end, and rotate."}
 	}
+	if old.Status == store.ClientPending && len(old.Secrets) == 0 {
+		c.Status = store.ClientActive // made without one; this is its first
+	}
 	made := a.addSecret(&c, in.Label, expires, now)
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c)); err != nil {
 		return nil, err

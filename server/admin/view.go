@@ -68,7 +68,7 @@ func (a *Admin) Describe(ctx context.Context, clients ...*store.Client) ([]Clien
 			v.DefaultAPI = api.Name
 		}
 		if h, err := a.State.Holder(ctx, c.Account); err == nil {
-			v.Roles = a.Policy.RolesOf(&policy.Caller{Holder: h, Narrowed: c.Narrowed, Roles: c.Roles}, c.Workspace)
+			v.Roles = a.Policy.RolesOf(&policy.Caller{Holder: h, Narrowed: c.Narrowed, Roles: c.Roles, Personal: c.ClientKind == store.ClientPersonal}, c.Workspace)
 		}
 		if c.Narrowed {
 			v.NarrowedTo = a.RoleRefs(c.Roles)

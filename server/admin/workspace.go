@@ -17,6 +17,10 @@ type WorkspaceInput struct {
 	WhoMayCreate   *store.WhoMayCreate
 	MaxLifetime    *time.Duration
 	NeverForbidden *bool
+	PersonalPeople *[]string // ids or names of people
+	Lifetimes      *[]Expiry // the only ones a client may have; none is any
+	PersonalAuto   *bool
+	LeakPolicy     *store.LeakPolicy
 }
 
 // CreateWorkspace makes a workspace with its built-in roles, owned by the actor.
@@ -29,7 +33,7 @@ func (a *Admin) CreateWorkspace(ctx context.Context, by *Actor, in WorkspaceInpu
 		ID: store.NewWorkspaceID(), Generation: 1, Name: in.Name, APIAccess: true,
 		WhoMayCreate: store.CreateAdministrators, CreatedAt: a.now(), CreatedBy: by.accountID(),
 	}
-	if err := applyWorkspace(w, in); err != nil {
+	if err := a.applyWorkspace(ctx, w, in); err != nil {
 		return nil, err
 	}
 	writes := newWorkspace(w)
@@ -51,7 +55,7 @@ func newWorkspace(w *store.Workspace) []store.Write {
 	return writes
 }
 
-func applyWorkspace(w *store.Workspace, in WorkspaceInput) error {
+func (a *Admin) applyWorkspace(ctx context.Context, w *store.Workspace, in WorkspaceInput) error {
 	var f faults
 	if !isSlug(w.Name) {
 		f.add("name", slugRule)
@@ -73,6 +77,29 @@ func applyWorkspace(w *store.Workspace, in WorkspaceInput) error {
 			f.add("max_lifetime", "cannot be negative; 0 is no cap")
 		}
 		w.MaxLifetime = int64(*in.MaxLifetime / time.Second)
+	}
+	set(&w.PersonalAuto, in.PersonalAuto)
+	set(&w.LeakPolicy, in.LeakPolicy)
+	switch w.LeakPolicy {
+	case "", store.LeakRevokeSecret, store.LeakRevokeClient, store.LeakAlert:
+	default:
+		f.add("leak_policy", "must be revoke, client or alert")
+	}
+	if in.PersonalPeople != nil {
+		w.PersonalPeople = a.people(ctx, &f, "personal_people", *in.PersonalPeople)
+	}
+	if in.Lifetimes != nil {
+		w.Lifetimes = nil
+		for i, e := range *in.Lifetimes {
+			switch seconds := int64(e.For / time.Second); {
+			case e.Never:
+				w.Lifetimes = append(w.Lifetimes, store.LifetimeNever)
+			case seconds < 1:
+				f.add(at("lifetimes", i), "must be a lifetime such as 90d, or never")
+			default:
+				w.Lifetimes = append(w.Lifetimes, seconds)
+			}
+		}
 	}
 	return f.err()
 }
@@ -110,7 +137,7 @@ func (a *Admin) EditWorkspace(ctx context.Context, by *Actor, idOrName string, i
 		return nil, err
 	}
 	w := *old
-	if err := applyWorkspace(&w, in); err != nil {
+	if err := a.applyWorkspace(ctx, &w, in); err != nil {
 		return nil, err
 	}
 	if w.Name == store.SystemWorkspace && !w.APIAccess {
@@ -121,4 +148,122 @@ func (a *Admin) EditWorkspace(ctx context.Context, by *Actor, idOrName string, i
 	}
 	err = a.change(ctx, by, entry{operation: opWorkspaceEdit.Name, workspace: w.ID, before: old, after: &w, name: w.Name}, store.Update(&w))
 	return stored(&w, store.OpUpdate), err
+}
+
+// people finds accounts of people by id or name.
+func (a *Admin) people(ctx context.Context, f *faults, place string, names []string) []store.AccountID {
+	var out []store.AccountID
+	for i, name := range names {
+		acc, err := a.account(ctx, name)
+		switch {
+		case err != nil || acc.AccountKind != store.AccountUser || acc.Status == store.AccountDeleted:
+			f.add(at(place, i), "there is no person %q", printable(name))
+		case !slices.Contains(out, acc.ID):
+			out = append(out, acc.ID)
+		}
+	}
+	return out
+}
+
+// TransferWorkspace gives the ownership of a workspace to a person and takes the
+// actor's own away, both or neither.
+func (a *Admin) TransferWorkspace(ctx context.Context, by *Actor, idOrName, to string) error {
+	ws, err := a.findWorkspace(by, opTransfer, idOrName)
+	if err != nil {
+		return err
+	}
+	owner := a.State.RoleByRef(ws.Name + "/" + RoleOwner)
+	if owner == nil {
+		return refuse(Conflict, "workspace %s has no role owner", ws.Name)
+	}
+	if err := a.mayGive(by, opTransfer, gift{workspace: ws.ID, roles: []store.GrantedRole{{Role: owner.ID}}}); err != nil {
+		return err
+	}
+	acc, err := a.account(ctx, to)
+	if err != nil {
+		return err
+	}
+	if acc.AccountKind != store.AccountUser || acc.Status != store.AccountActive {
+		return refuse(Conflict, "a workspace is given to an active person, and %s is none", acc.Name)
+	}
+	if acc.ID == by.accountID() {
+		return refuse(Conflict, "%s owns it already", acc.Name)
+	}
+	given, err := a.withRole(ctx, store.HolderID(acc.ID), ws.ID, owner.ID)
+	if err != nil {
+		return err
+	}
+	writes := append(given, store.Update(ws)) // so that of two who transfer at once one is too late
+	mine, err := a.grant(ctx, store.HolderID(by.accountID()), ws.ID)
+	if err != nil {
+		return err
+	}
+	if mine != nil && names(mine.Roles, owner.ID) {
+		less := *mine
+		less.Roles = slices.DeleteFunc(slices.Clone(mine.Roles), func(g store.GrantedRole) bool { return g.Role == owner.ID })
+		if len(less.Roles) == 0 {
+			writes = append(writes, store.Delete(mine))
+		} else {
+			writes = append(writes, store.Update(&less))
+		}
+	}
+	return a.change(ctx, by, entry{operation: opTransfer.Name, workspace: ws.ID, after: acc, name: acc.Name}, writes...)
+}
+
+// withRole is what is written to give a holder one more role in a workspace.
+func (a *Admin) withRole(ctx context.Context, h store.HolderID, ws store.WorkspaceID, role store.RoleID) ([]store.Write, error) {
+	old, err := a.grant(ctx, h, ws)
+	switch {
+	case err != nil:
+		return nil, err
+	case old == nil:
+		return []store.Write{store.Insert(newGrant(h, ws, []store.GrantedRole{{Role: role}}, a.now()))}, nil
+	case slices.ContainsFunc(old.Roles, func(g store.GrantedRole) bool { return g.Role == role && len(g.Limits) == 0 }):
+		return nil, nil
+	}
+	more := *old
+	more.Roles = append(slices.Clone(old.Roles), store.GrantedRole{Role: role})
+	return []store.Write{store.Update(&more)}, nil
+}
+
+// DeleteWorkspace removes a workspace with its roles and grants; every token for
+// it is dead. One that has clients or owns APIs is a conflict.
+func (a *Admin) DeleteWorkspace(ctx context.Context, by *Actor, idOrName string, revision int64) error {
+	ws, err := a.findWorkspace(by, opWorkspaceDrop, idOrName)
+	if err != nil {
+		return err
+	}
+	if err := atRevision(revision, ws.Revision); err != nil {
+		return err
+	}
+	if ws.Name == store.SystemWorkspace {
+		return refuse(Conflict, "the workspace system is built in and stays")
+	}
+	clients, err := a.Store.Clients(ctx, store.ClientQuery{Workspaces: []store.WorkspaceID{ws.ID}, Limit: 1})
+	if err != nil {
+		return fromStore(opWorkspaceDrop.Name, err)
+	}
+	if len(clients) > 0 {
+		return refuse(Conflict, "the workspace has clients, the first is %s; revoke and delete them first", clients[0].ID)
+	}
+	for _, api := range a.State.APIs() {
+		if api.Workspace == ws.ID || api.ShareOf(ws.ID) != nil {
+			return refuse(Conflict, "the workspace owns or shares the API %s; delete it or end that first", api.Name)
+		}
+	}
+	writes := []store.Write{store.Delete(ws)}
+	for _, r := range a.State.Roles() {
+		if r.Workspace == ws.ID {
+			writes = append(writes, store.Delete(r))
+		}
+	}
+	grants, err := a.Store.Grants(ctx, store.GrantQuery{Workspace: ws.ID, Limit: -1})
+	if err != nil {
+		return fromStore(opWorkspaceDrop.Name, err)
+	}
+	for _, g := range grants {
+		writes = append(writes, store.Delete(g))
+	}
+	// Its own chain ends with it, so the entry is in that of system.
+	return a.change(ctx, by, entry{operation: opWorkspaceDrop.Name, workspace: a.systemID(), before: ws, name: ws.Name}, writes...)
 }

@@ -118,6 +118,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.people()
 	m.teams()
 	m.adoption()
+	m.me()
 	m.keys()
 	m.records()
 	m.check()

@@ -38,7 +38,7 @@ func TestEveryOperationHasItsRouteAndNothingElseHas(t *testing.T) {
 	if diff := cmp.Diff(known, routed); diff != "" {
 		t.Errorf("routes (+) are not the operations (-):\n%s", diff)
 	}
-	for _, path := range []string{"", "/", "/me", "/clients/", "/docs", "/schemas/Client", "/openapi.yaml", "/metrics", "/debug/pprof/"} {
+	for _, path := range []string{"", "/", "/me/", "/clients/", "/docs", "/schemas/Client", "/openapi.yaml", "/metrics", "/debug/pprof/"} {
 		if got := w.call(w.root, "GET", path, nil); got.status != http.StatusNotFound {
 			t.Errorf("GET /api/v1%s: got %d, want 404", path, got.status)
 		}

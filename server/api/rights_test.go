@@ -36,16 +36,19 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 		"key.rotate":       {"algorithm": "RS256"},
 		"check":            {"client": victim.id, "api": "example", "method": "GET", "path": "/orders"},
 		"client.rotate":    {}, "client.revoke": {},
-		"account.invite": {"name": "mine"},
-		"account.edit":   {"licence": "admin"},
-		"team.create":    {"name": "mine"},
-		"team.edit":      {"description": "mine"},
+		"account.invite":   {"name": "mine"},
+		"account.edit":     {"licence": "admin"},
+		"me.client.create": {"name": "mine", "workspace": "default"}, "me.client.rotate": {},
+		"me.password":        {"current": "x", "new": "y"},
+		"workspace.transfer": {"to": "admin"},
+		"team.create":        {"name": "mine"},
+		"team.edit":          {"description": "mine"},
 	}
 	queries := map[string]string{
 		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
 		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default",
 	}
-	own := map[string]bool{"endpoint.list": true, "api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true} // lists of what is one's own; accounts and teams are the installation's
+	own := map[string]bool{"endpoint.list": true, "api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true, "me.get": true} // lists of what is one's own; accounts and teams are the installation's
 	before := w.everything()
 	for _, op := range admin.Operations() {
 		if op.Public { // nobody's rights

@@ -45,12 +45,13 @@ func (m *mounted) retire(ctx context.Context, by *admin.Actor, in *struct {
 	return m.changed(ctx, message, c, err)
 }
 
-func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *struct {
+type rotateInput struct {
 	ClientPath
 	Condition
 	Body *Rotate
-},
-) (*newSecretAnswer, error) {
+}
+
+func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *rotateInput) (*newSecretAnswer, error) {
 	b := in.Body
 	if b == nil {
 		b = &Rotate{}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"postern/server/admin"
 	"postern/store"
@@ -17,6 +19,9 @@ type Workspace struct {
 	PersonalPeople []string `json:"personal_people" doc:"The ids of who is named."`
 	MaxLifetime    int64    `json:"max_lifetime" doc:"The longest life of a client in seconds; 0 is no cap."`
 	NeverForbidden bool     `json:"never_forbidden" doc:"Clients must expire."`
+	Lifetimes      []string `json:"lifetimes" doc:"The only lifetimes that a client may have, such as 90d or never; empty is any."`
+	PersonalAuto   bool     `json:"personal_auto" doc:"A new person gets a personal token, which waits until its owner makes the secret."`
+	LeakPolicy     string   `json:"leak_policy" enum:"revoke,client,alert" doc:"What a leaked secret costs: that secret, the whole client, or nothing but an alert."`
 	Warnings       []string `json:"warnings"`
 	CreatedAt      Time     `json:"created_at"`
 	Revision       int64    `json:"revision"`
@@ -29,6 +34,16 @@ type WorkspacePatch struct {
 	WhoMayCreate   *string       `json:"who_may_create,omitempty" enum:"administrators,everyone,named"`
 	MaxLifetime    Maybe[int64]  `json:"max_lifetime,omitzero"`
 	NeverForbidden *bool         `json:"never_forbidden,omitempty"`
+
+	PersonalPeople Maybe[[]string] `json:"personal_people,omitzero" maxItems:"1000" doc:"Who is named, by id or name."`
+	Lifetimes      Maybe[[]string] `json:"lifetimes,omitzero" maxItems:"50"`
+	PersonalAuto   *bool           `json:"personal_auto,omitempty"`
+	LeakPolicy     *string         `json:"leak_policy,omitempty" enum:"revoke,client,alert"`
+}
+
+// Transfer is the body of POST /workspaces/{workspace}/transfer.
+type Transfer struct {
+	To string `json:"to" maxLength:"64" doc:"A person, by id or name."`
 }
 
 // WorkspaceCreate is the body of POST /workspaces.
@@ -56,7 +71,10 @@ func (m *mounted) workspaces() {
 		return pageOf(m.API, in.Page, "workspaces", all, func(w *store.Workspace) string { return w.Name }, wireWorkspace)
 	})
 	register(m, "workspace.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body WorkspaceCreate }) (*workspaceAnswer, error) {
-		made := in.Body.input()
+		made, err := in.Body.input()
+		if err != nil {
+			return nil, err
+		}
 		made.Name = in.Body.Name
 		w, err := m.Admin.CreateWorkspace(ctx, by, made)
 		return workspace(w, err)
@@ -71,8 +89,26 @@ func (m *mounted) workspaces() {
 		Body WorkspacePatch
 	},
 	) (*workspaceAnswer, error) {
-		w, err := m.Admin.EditWorkspace(ctx, by, in.Workspace, in.Body.input(), in.revision())
+		edit, err := in.Body.input()
+		if err != nil {
+			return nil, err
+		}
+		w, err := m.Admin.EditWorkspace(ctx, by, in.Workspace, edit, in.revision())
 		return workspace(w, err)
+	})
+	register(m, "workspace.transfer", func(ctx context.Context, by *admin.Actor, in *struct {
+		WorkspacePath
+		Body Transfer
+	},
+	) (*messageAnswer, error) {
+		return said("The workspace has another owner now.", m.Admin.TransferWorkspace(ctx, by, in.Workspace, in.Body.To))
+	})
+	register(m, "workspace.delete", func(ctx context.Context, by *admin.Actor, in *struct {
+		WorkspacePath
+		Condition
+	},
+	) (*messageAnswer, error) {
+		return said("The workspace is deleted.", m.Admin.DeleteWorkspace(ctx, by, in.Workspace, in.revision()))
 	})
 }
 
@@ -83,18 +119,53 @@ func workspace(w *store.Workspace, err error) (*workspaceAnswer, error) {
 	return &workspaceAnswer{etag(w.Revision), wireWorkspace(w)}, nil
 }
 
-func (b *WorkspacePatch) input() admin.WorkspaceInput {
-	return admin.WorkspaceInput{
+func (b *WorkspacePatch) input() (admin.WorkspaceInput, error) {
+	out := admin.WorkspaceInput{
 		Description: b.Description.pointer(), APIAccess: b.APIAccess, WhoMayCreate: (*store.WhoMayCreate)(b.WhoMayCreate),
-		MaxLifetime: seconds(b.MaxLifetime), NeverForbidden: b.NeverForbidden,
+		MaxLifetime: seconds(b.MaxLifetime), NeverForbidden: b.NeverForbidden, PersonalPeople: b.PersonalPeople.pointer(),
+		PersonalAuto: b.PersonalAuto, LeakPolicy: (*store.LeakPolicy)(b.LeakPolicy),
 	}
+	if b.Lifetimes.Sent {
+		lifetimes := make([]admin.Expiry, len(b.Lifetimes.Value))
+		for i, text := range b.Lifetimes.Value {
+			e, err := expiry(text, nil)
+			if err != nil || e == (admin.Expiry{}) {
+				return out, invalid(fmt.Sprintf("body.lifetimes[%d]", i), "must be a lifetime such as 90d, or never")
+			}
+			lifetimes[i] = e
+		}
+		out.Lifetimes = &lifetimes
+	}
+	return out, nil
+}
+
+// lifetimes spells lifetimes as they are written.
+func lifetimes(seconds []int64) []string {
+	out := make([]string, len(seconds))
+	for i, s := range seconds {
+		switch d := time.Duration(s) * time.Second; {
+		case s == store.LifetimeNever:
+			out[i] = "never"
+		case d%(365*day) == 0:
+			out[i] = fmt.Sprintf("%dy", d/(365*day))
+		case d%day == 0:
+			out[i] = fmt.Sprintf("%dd", d/day)
+		default:
+			out[i] = d.String()
+		}
+	}
+	return out
 }
 
 func wireWorkspace(w *store.Workspace) *Workspace {
 	out := &Workspace{
 		ID: string(w.ID), Name: w.Name, Description: w.Description, APIAccess: w.APIAccess, WhoMayCreate: string(w.WhoMayCreate),
 		PersonalPeople: texts(w.PersonalPeople), MaxLifetime: w.MaxLifetime, NeverForbidden: w.NeverForbidden,
+		Lifetimes: lifetimes(w.Lifetimes), PersonalAuto: w.PersonalAuto, LeakPolicy: string(w.LeakPolicy),
 		Warnings: []string{}, CreatedAt: Time(w.CreatedAt), Revision: w.Revision,
+	}
+	if out.LeakPolicy == "" {
+		out.LeakPolicy = string(store.LeakRevokeSecret)
 	}
 	if w.Warning != "" {
 		out.Warnings = append(out.Warnings, w.Warning)

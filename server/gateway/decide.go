@@ -71,7 +71,7 @@ func (h *Handler) decideFor(r *http.Request, b *binding, caller *token.Caller, a
 	}
 	who := &policy.Caller{
 		Holder: caller.Holder, Narrowed: client.Narrowed, Roles: client.Roles,
-		Scopes: caller.Scopes, AnyScope: caller.AnyScope,
+		Scopes: caller.Scopes, AnyScope: caller.AnyScope, Personal: client.ClientKind == store.ClientPersonal,
 	}
 	req := &policy.Request{Workspace: ws.ID, API: api.Name, Method: c.method, Path: path}
 	if found.GraphQL {

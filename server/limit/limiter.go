@@ -18,5 +18,8 @@ func (l *Limiter) Allow(name string, r Rate, now time.Time) (ok bool, retryAfter
 	return l.t.take(maphash.String(l.t.seed, name), r, now)
 }
 
+// Forgive takes back one that Allow counted, such as an attempt that was good.
+func (l *Limiter) Forgive(name string, r Rate) { l.t.give(maphash.String(l.t.seed, name), r) }
+
 // Size returns how many names are held.
 func (l *Limiter) Size() int { return l.t.size() }

@@ -83,6 +83,19 @@ func (t *table) take(name uint64, r Rate, now time.Time) (ok bool, wait time.Dur
 	return true, 0
 }
 
+// give takes back one that take counted.
+func (t *table) give(name uint64, r Rate) {
+	if r.None() {
+		return
+	}
+	s := &t.shards[name%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if drained, known := s.drained[name]; known {
+		s.drained[name] = drained - max(int64(r.Per)/int64(r.Count), 1)
+	}
+}
+
 // makeRoom forgets some counters: those of a sample that have drained, which
 // lose nothing by it, or else the one that is nearest to it.
 func (s *shard) makeRoom(now int64) {

@@ -103,7 +103,10 @@ func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken
 	if ws != "" && !h.apiAccess(ws) {
 		return seenToken{}, false
 	}
-	who := &policy.Caller{Holder: caller.Holder, Narrowed: caller.Client.Narrowed, Roles: caller.Client.Roles, Scopes: caller.Scopes, AnyScope: caller.AnyScope}
+	who := &policy.Caller{
+		Holder: caller.Holder, Narrowed: caller.Client.Narrowed, Roles: caller.Client.Roles, Scopes: caller.Scopes, AnyScope: caller.AnyScope,
+		Personal: caller.Client.ClientKind == store.ClientPersonal,
+	}
 	if caller.Token == nil {
 		return h.seenSecret(gateway, caller, who)
 	}

@@ -88,7 +88,7 @@ func (h *Handler) order(auth authenticated, f form) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &policy.Caller{Holder: auth.holder, Narrowed: client.Narrowed, Roles: client.Roles}
+	caller := &policy.Caller{Holder: auth.holder, Narrowed: client.Narrowed, Roles: client.Roles, Personal: client.ClientKind == store.ClientPersonal}
 	shape, ttl, err := h.shape(apis)
 	if err != nil {
 		return nil, err
