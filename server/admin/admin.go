@@ -50,7 +50,6 @@ type Store interface {
 	Get(ctx context.Context, kind store.Kind, key string) (store.Record, error)
 	GrantsOf(ctx context.Context, holder store.HolderID) ([]*store.Grant, error)
 	store.Lister
-	Get(ctx context.Context, kind store.Kind, key string) (store.Record, error)
 	Commit(ctx context.Context, writes ...store.Write) error
 	Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, error)
 	LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error)

@@ -86,7 +86,7 @@ func (a *Admin) applyWorkspace(ctx context.Context, w *store.Workspace, in Works
 		f.add("leak_policy", "must be revoke, client or alert")
 	}
 	if in.PersonalPeople != nil {
-		w.PersonalPeople = a.people(ctx, &f, "personal_people", *in.PersonalPeople)
+		w.PersonalPeople = a.namedPeople(ctx, &f, "personal_people", *in.PersonalPeople)
 	}
 	if in.Lifetimes != nil {
 		w.Lifetimes = nil
@@ -150,8 +150,8 @@ func (a *Admin) EditWorkspace(ctx context.Context, by *Actor, idOrName string, i
 	return stored(&w, store.OpUpdate), err
 }
 
-// people finds accounts of people by id or name.
-func (a *Admin) people(ctx context.Context, f *faults, place string, names []string) []store.AccountID {
+// namedPeople finds accounts of people by id or name.
+func (a *Admin) namedPeople(ctx context.Context, f *faults, place string, names []string) []store.AccountID {
 	var out []store.AccountID
 	for i, name := range names {
 		acc, err := a.account(ctx, name)
