@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"postern/server/lease"
 	"postern/store"
 )
 
@@ -134,29 +135,7 @@ func (s *Sealer) waiting(ctx context.Context) ([]*store.AuditEntry, error) {
 
 // lease reports whether this node may seal now, and takes or renews the lease.
 func (s *Sealer) lease(ctx context.Context, now store.Time) (bool, error) {
-	var held *store.Lease
-	err := s.o.Store.All(ctx, func(r store.Record) error {
-		if l, ok := r.(*store.Lease); ok && l.ID == leaseID {
-			held = l
-		}
-		return nil
-	}, store.KindLease)
-	if err != nil {
-		return false, err
-	}
-	length := max(3*s.o.Every, 30*time.Second)
-	until := now.Add(length)
-	switch {
-	case held == nil:
-		return true, s.o.Store.Commit(ctx, store.Insert(&store.Lease{ID: leaseID, Node: s.o.Node, Until: until}))
-	case held.Node == s.o.Node && held.Until.Sub(now) > length/2:
-		return true, nil
-	case held.Node == s.o.Node || held.Until.Over(now):
-		return true, s.o.Store.Commit(ctx, store.Update(
-			&store.Lease{ID: leaseID, Revision: held.Revision, Node: s.o.Node, Until: until}))
-	default:
-		return false, nil
-	}
+	return lease.Take(ctx, s.o.Store, leaseID, s.o.Node, now, max(3*s.o.Every, 30*time.Second))
 }
 
 func (s *Sealer) heads(ctx context.Context) (map[string]*store.Chain, error) {
