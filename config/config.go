@@ -37,6 +37,7 @@ type Config struct {
 	Log        Log        `koanf:"log"`
 	OTel       OTel       `koanf:"otel"`
 	Outbound   Outbound   `koanf:"outbound"`
+	Mail       Mail       `koanf:"mail"`
 	Bootstrap  Bootstrap  `koanf:"bootstrap"`
 }
 
@@ -145,6 +146,15 @@ type OTel struct {
 // Outbound is about the calls Postern makes itself.
 type Outbound struct {
 	Allow []netip.Prefix `koanf:"allow" doc:"private addresses and networks that webhooks and key URLs may reach, besides all public ones"`
+}
+
+// Mail is the server by which people are told what concerns them.
+type Mail struct {
+	Address  string `koanf:"address" doc:"host:port of an SMTP server; empty for no mail"`
+	From     string `koanf:"from" doc:"the sender, such as Postern <postern@example.com>; required with mail.address"`
+	Username string `koanf:"username" doc:"who logs in to the SMTP server; empty for no login"`
+	Password Secret `koanf:"password" doc:"the password of mail.username"`
+	TLS      string `koanf:"tls" default:"starttls" oneof:"starttls|tls|none" doc:"how the connection is encrypted; none is for a server on this machine"`
 }
 
 // Bootstrap is what the first start on an empty store makes.

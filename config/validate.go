@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path"
@@ -40,6 +41,7 @@ func (c Config) Validate() error {
 	c.validatePublicURL(fault)
 	c.validateStore(fault)
 	c.validateClients(fault)
+	c.validateMail(fault)
 	if c.Tokens.AccessTTL > 0 && c.Tokens.AccessTTL < time.Second {
 		fault("tokens.access_ttl", "%s is too short, must be at least 1s", c.Tokens.AccessTTL)
 	}
@@ -196,6 +198,27 @@ func (c Config) validateClients(fault faultFunc) {
 		fault("clients.default_expiry", "never is not allowed while clients.allow_never is false")
 	case limit > 0 && (d == Never || d > limit):
 		fault("clients.default_expiry", "%s is more than clients.max_expiry %s", d, limit)
+	}
+}
+
+func (c Config) validateMail(fault faultFunc) {
+	m := c.Mail
+	if m.Address == "" {
+		if m.From != "" || m.Username != "" || m.Password.IsSet() {
+			fault("mail.address", "is required with mail.from, mail.username and mail.password")
+		}
+		return
+	}
+	if host, port, err := net.SplitHostPort(m.Address); err != nil || host == "" || !isPort(port) || port == "0" {
+		fault("mail.address", "%s is not host:port, such as mail.example.com:587", shown(m.Address))
+	} else if m.TLS == "none" && !isLoopback(host) {
+		fault("mail.tls", "none is not allowed for %s, which is not on this machine", shown(m.Address))
+	}
+	if _, err := mail.ParseAddress(m.From); err != nil {
+		fault("mail.from", "%s is no mail address, such as Postern <postern@example.com>", shown(m.From))
+	}
+	if (m.Username == "") == m.Password.IsSet() {
+		fault("mail.username", "must be set together with mail.password")
 	}
 }
 

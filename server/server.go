@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ import (
 	"postern/server/gateway"
 	"postern/server/keys"
 	"postern/server/limit"
+	"postern/server/notify"
 	"postern/server/oauth"
 	"postern/server/scim"
 	"postern/server/telemetry"
@@ -62,6 +64,10 @@ type Options struct {
 
 	UsageInterval, UsageRetention time.Duration
 
+	OutboundAllow []netip.Prefix      // what webhooks may reach besides public addresses
+	OutboundRoots *x509.CertPool      // whom they believe; nil means the system's
+	Mail          *notify.MailOptions // nil: no mail is sent
+
 	TokenRate, IntrospectRate limit.Rate
 	FailuresPerClientAddress  limit.Rate
 	FailuresPerAddress        limit.Rate
@@ -83,6 +89,8 @@ type Server struct {
 	usage   *usage.Recorder
 	sealer  *audit.Sealer
 	merger  *audit.Merger
+	notify  *notify.Deliverer
+	remind  *reminding
 	admin   *admin.Admin
 	oauth   *oauth.Handler
 	api     *api.API
@@ -135,7 +143,8 @@ func (s *Server) rooms() error {
 	// The ring writes through the cache, which is made with the ring as subscriber.
 	s.keys = keys.New(keys.Options{
 		Store: ringStore{o.Store, s}, KEK: o.KEK, RotateEvery: o.RotateEvery, LongestTTL: s.longestTTL, Now: o.Now, Log: o.Log,
-		Audit: func(operation string, k keys.Info) []store.Write { return s.admin.KeyEntry(operation, k) },
+		Audit:  func(operation string, k keys.Info) []store.Write { return s.admin.KeyEntry(operation, k) },
+		Failed: s.rotationFailed,
 	})
 	// No Now: how old the state is must not depend on a clock that can be set.
 	s.state = cached.New(o.Store, cached.Options{
@@ -144,12 +153,17 @@ func (s *Server) rooms() error {
 	s.usage = usage.New(usage.Options{Store: o.Store, Interval: o.UsageInterval, Process: s.node, Now: o.Now, Log: o.Log, OnFlush: s.metrics.UsageFlushed})
 	s.sealer = audit.New(audit.Options{Store: o.Store, Keys: auditKeys, Node: s.node, Now: o.Now, Log: o.Log})
 	s.merger = audit.NewMerger(audit.MergerOptions{Store: o.Store, Now: o.Now, Log: o.Log})
+	if s.notify, err = s.deliverer(); err != nil {
+		return err
+	}
 	s.admin = admin.New(admin.Options{
 		Store: s.state, State: s.state, Policy: s.policy, Keys: s.keys, Sealer: s.sealer, CursorKey: cursorKey, Issuer: o.Issuer,
 		DefaultExpiry: o.DefaultExpiry, MaxExpiry: o.MaxExpiry, NeverAllowed: o.NeverAllowed,
 		ExpiryChoices: o.ExpiryChoices, Node: s.node,
 		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
+		MayMail: o.Mail != nil, Wake: s.notify.Wake,
 	})
+	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
 	return nil
 }
 
@@ -262,7 +276,7 @@ func (s *Server) Run(ctx context.Context, started func()) error {
 	case <-rooms.Done():
 	}
 	background.Go(func() error { s.policy.Run(rooms); return nil })
-	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.admin.Run, s.prune} {
+	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.admin.Run, s.notify.Run, s.remind.run, s.prune} {
 		background.Go(func() error { return run(rooms) })
 	}
 	serving, stopServing := context.WithCancel(ctx)
@@ -302,6 +316,7 @@ func (s *Server) log(ctx context.Context) {
 func (s *Server) observe() {
 	s.metrics.StateAge(s.state.Age)
 	s.metrics.UsageHeld(s.usage.Keys, s.usage.Dropped)
+	s.metrics.Expiring(s.remind.counted, s.remind.untilNext)
 }
 
 // prune deletes what has ended, every few minutes.

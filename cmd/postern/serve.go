@@ -16,6 +16,8 @@ import (
 	"postern/server"
 	"postern/server/keys"
 	"postern/server/limit"
+	"postern/server/notify"
+	"postern/server/secret"
 	"postern/server/telemetry"
 	"postern/store"
 	"postern/store/mongo"
@@ -209,6 +211,10 @@ func serverOptions(cfg config.Config) server.Options {
 		UsageInterval: cfg.Usage.FlushInterval, UsageRetention: cfg.Usage.Retention,
 		TokenRate: rate(cfg.Limits.TokenPerClient), IntrospectRate: rate(cfg.Limits.IntrospectPerClient),
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
+	}
+	o.OutboundAllow = cfg.Outbound.Allow
+	if m := cfg.Mail; m.Address != "" {
+		o.Mail = &notify.MailOptions{Address: m.Address, From: m.From, Username: m.Username, Password: secret.Of(m.Password.Reveal()), TLS: m.TLS}
 	}
 	o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
 	for _, life := range cfg.Clients.ExpiryChoices {

@@ -41,11 +41,15 @@ func (a *Admin) RevokeKey(ctx context.Context, by *Actor, kid string) (info keys
 	return info, err
 }
 
-// ResealKeys seals all keys by the first key-encryption key and returns how many
-// there are.
+// ResealKeys seals all keys by the first key-encryption key, those that sign for
+// webhooks among them, and returns how many of Postern's own there are.
 func (a *Admin) ResealKeys(ctx context.Context, by *Actor) (count int, err error) {
 	err = a.changeKey(by, opKeyReseal, "", func(also store.Write) error {
-		count, err = a.Options.Keys.Reseal(ctx, also)
+		webhooks, err := a.resealed()
+		if err != nil {
+			return err
+		}
+		count, err = a.Options.Keys.Reseal(ctx, append(webhooks, also)...)
 		return err
 	})
 	return count, err

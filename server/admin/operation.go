@@ -101,6 +101,16 @@ var (
 	opKeyRevoke = Operation{Name: "key.revoke", Method: "POST", Path: root + "/keys/{key}/revoke", Tag: "keys", Text: "Take a key out of the JWKS at once; every token signed by it is dead"}
 	opKeyReseal = Operation{Name: "key.reseal", Method: "POST", Path: root + "/keys/reseal", Tag: "keys", Text: "Seal all keys by the first key-encryption key"}
 
+	opWebhookCreate     = Operation{Name: "webhook.create", Method: "POST", Path: root + "/webhooks", Tag: "webhooks", Text: "Create a webhook and the key that signs what is sent to it"}
+	opWebhookList       = Operation{Name: "webhook.list", Method: "GET", Path: root + "/webhooks", Tag: "webhooks", Text: "List webhooks"}
+	opWebhookGet        = Operation{Name: "webhook.get", Method: "GET", Path: root + "/webhooks/{webhook}", Tag: "webhooks", Text: "Get a webhook"}
+	opWebhookEdit       = Operation{Name: "webhook.edit", Method: "PATCH", Path: root + "/webhooks/{webhook}", Tag: "webhooks", Text: "Edit, disable or enable a webhook"}
+	opWebhookDelete     = Operation{Name: "webhook.delete", Method: "DELETE", Path: root + "/webhooks/{webhook}", Tag: "webhooks", Text: "Delete a webhook; what waits for it is not sent"}
+	opWebhookRotate     = Operation{Name: "webhook.rotate", Method: "POST", Path: root + "/webhooks/{webhook}/secret", Tag: "webhooks", Text: "Make a new signing key; the old one signs beside it for 24 hours"}
+	opWebhookTest       = Operation{Name: "webhook.test", Method: "POST", Path: root + "/webhooks/{webhook}/test", Tag: "webhooks", Text: "Send a test event to a webhook"}
+	opWebhookDeliveries = Operation{Name: "webhook.deliveries", Method: "GET", Path: root + "/webhooks/{webhook}/deliveries", Tag: "webhooks", Text: "List what was sent to a webhook, and what waits, the newest first"}
+	opDeliveryRetry     = Operation{Name: "delivery.retry", Method: "POST", Path: root + "/webhooks/{webhook}/deliveries/{delivery}/retry", Tag: "webhooks", Text: "Send an event once more"}
+
 	opUsage       = Operation{Name: "usage.read", Method: "GET", Path: root + "/usage", Tag: "usage", Text: "Counters and last uses of clients"}
 	opAuditList   = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
 	opAuditGet    = Operation{Name: "audit.get", Method: "GET", Path: root + "/audit/{entry}", Tag: "audit", Text: "Get an audit entry"}
@@ -116,6 +126,8 @@ func Operations() []Operation {
 	return []Operation{
 		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke,
 		opClientRevoke, opClientRestore, opClientDelete,
+		opWebhookCreate, opWebhookList, opWebhookGet, opWebhookEdit, opWebhookDelete, opWebhookRotate, opWebhookTest,
+		opWebhookDeliveries, opDeliveryRetry,
 		opRoleCreate, opRoleList, opRoleGet, opRoleEdit, opRoleDelete,
 		opGrantList, opGrantSet, opGrantDelete,
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,

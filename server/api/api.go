@@ -120,6 +120,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.adoption()
 	m.me()
 	m.keys()
+	m.webhooks()
 	m.records()
 	m.check()
 	m.endpoints()

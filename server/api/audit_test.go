@@ -53,6 +53,12 @@ func (w *world) changes() map[string]func() changing {
 	grant := func() changing {
 		return changing{ids: map[string]string{"{workspace}": "default", "{holder}": w.machine("default", "member").account}, body: object{"roles": []object{{"role": "auditor"}}}}
 	}
+	hook := func(body any) func() changing {
+		return func() changing {
+			id, delivery := w.webhook(object{"workspace": "default", "url": "https://hooks.example/"})
+			return changing{ids: map[string]string{"{webhook}": id, "{delivery}": delivery}, body: body}
+		}
+	}
 	without := func(made func() changing) func() changing {
 		return func() changing { c := made(); c.body = nil; return c }
 	}
@@ -97,6 +103,14 @@ func (w *world) changes() map[string]func() changing {
 		},
 		"key.reseal": func() changing { return changing{} },
 		"backup":     func() changing { return changing{} },
+		"webhook.create": func() changing {
+			return changing{body: object{"workspace": "default", "url": "https://hooks.example/"}}
+		},
+		"webhook.edit":   hook(object{"disabled": true}),
+		"webhook.delete": hook(nil),
+		"webhook.rotate": hook(nil),
+		"webhook.test":   hook(nil),
+		"delivery.retry": hook(nil),
 	}
 }
 

@@ -172,6 +172,7 @@ func TestW05NoAnswerHoldsASecret(t *testing.T) {
 	ids := map[string]string{"{client}": m.id, "{role}": role, "{workspace}": "default", "{api}": "example", "{account}": "admin", "{team}": "ops"}
 	w.want(http.StatusCreated, "POST", "/teams", object{"name": "ops"})
 	ids["{entry}"] = w.want(http.StatusOK, "GET", "/audit?operation=client.create", nil).text("items.0.id")
+	ids["{webhook}"], _ = w.webhook(object{"workspace": "default", "url": "https://hooks.example/"})
 	for _, op := range admin.Operations() {
 		if op.Method != "GET" || op.Name == "backup" { // a backup holds hashes by necessity: see its own test
 			continue

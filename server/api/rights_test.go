@@ -23,7 +23,10 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 	ids := map[string]string{"{client}": victim.id, "{secret}": secret, "{role}": role, "{workspace}": "default", "{holder}": victim.account, "{api}": "example", "{account}": victim.account, "{key}": keys, "{team}": "ops"}
 	w.want(http.StatusCreated, "POST", "/teams", object{"name": "ops"})
 	ids["{entry}"] = w.want(http.StatusOK, "GET", "/audit?workspace=default", nil).text("items.0.id")
+	ids["{webhook}"], ids["{delivery}"] = w.webhook(object{"workspace": "default", "url": "https://hooks.example/"})
 	bodies := map[string]object{
+		"webhook.create":   {"workspace": "default", "url": "https://mine.example"},
+		"webhook.edit":     {"url": "https://mine.example"},
 		"client.create":    {"name": "x", "workspace": "default", "roles": []string{"example-reader"}},
 		"client.edit":      {"name": "mine"},
 		"role.create":      {"workspace": "default", "name": "mine"},
@@ -46,7 +49,7 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 	}
 	queries := map[string]string{
 		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
-		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default",
+		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default", "webhook.list": "?workspace=default",
 	}
 	own := map[string]bool{"endpoint.list": true, "api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true, "me.get": true} // lists of what is one's own; accounts and teams are the installation's
 	before := w.everything()

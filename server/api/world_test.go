@@ -276,7 +276,7 @@ func (w *world) everything() string {
 	var b strings.Builder
 	err := w.state.All(w.t.Context(), func(r store.Record) error {
 		return json.NewEncoder(&b).Encode(r)
-	}, store.KindWorkspace, store.KindAPI, store.KindRole, store.KindTeam, store.KindKey, store.KindClient, store.KindAccount, store.KindGrant)
+	}, store.KindWorkspace, store.KindAPI, store.KindRole, store.KindTeam, store.KindKey, store.KindClient, store.KindAccount, store.KindGrant, store.KindWebhook)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -59,8 +59,10 @@ type Options struct {
 	// Audit returns the audit entry of a change that the Ring makes by itself:
 	// "key.create", "key.rotate" or "key.delete". Nil means none.
 	Audit func(operation string, key Info) []store.Write
-	Now   func() time.Time // nil means time.Now
-	Log   *slog.Logger     // nil means no log
+	// Failed is told of each rotation that did not come about. Nil is told nothing.
+	Failed func(ctx context.Context, algorithm string)
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil means no log
 }
 
 // Ring is the set of keys of an installation, as one node sees it. It learns of
@@ -82,6 +84,9 @@ func New(o Options) *Ring {
 	}
 	if o.LongestTTL == nil {
 		o.LongestTTL = func() time.Duration { return time.Hour }
+	}
+	if o.Failed == nil {
+		o.Failed = func(context.Context, string) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

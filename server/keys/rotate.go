@@ -52,6 +52,9 @@ func (r *Ring) maintain(ctx context.Context) {
 		case err == nil, errors.Is(err, ErrRotating): // the other node won
 		default:
 			r.Log.WarnContext(ctx, "a key was not rotated, and will be tried again", "algorithm", algorithm, "error", err)
+			if ctx.Err() == nil {
+				r.Failed(ctx, algorithm)
+			}
 		}
 	}
 	r.prune(ctx)

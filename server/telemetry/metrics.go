@@ -71,6 +71,7 @@ type Metrics struct {
 
 	usageRows     prometheus.Counter
 	usageFailures prometheus.Counter
+	deliveries    *prometheus.CounterVec
 	shadowChecks  prometheus.Counter
 	shadowDiffers prometheus.Counter
 }
@@ -124,6 +125,7 @@ func NewMetrics(version string) *Metrics {
 
 	m.usageRows = m.counter("postern_usage_rows_written_total", "Usage counters and last uses written to the store.")
 	m.usageFailures = m.counter("postern_usage_flush_failures_total", "Writes of usage that failed, and are held in memory.")
+	m.deliveries = m.vector("postern_deliveries_total", "Tries to deliver an event to a webhook or by mail.", "kind", "outcome")
 	m.shadowChecks = m.counter("postern_shadow_checks_total", "Decisions that were also taken the slow way, by Casbin.")
 	m.shadowDiffers = m.counter("postern_shadow_check_disagreements_total", "Shadow checks that came out differently: any is a bug.")
 	return m
@@ -252,6 +254,25 @@ func (m *Metrics) UsageHeld(keys func() int, dropped func() int64) {
 	}, func() float64 { return float64(keys()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "postern_usage_events_dropped_total", Help: "Events not counted because memory for usage was full.",
 	}, func() float64 { return float64(dropped()) }))
+}
+
+// Delivered counts a try to deliver an event: "webhook" or "mail"; "done",
+// "again" or "failed".
+func (m *Metrics) Delivered(kind, outcome string) { m.deliveries.WithLabelValues(kind, outcome).Inc() }
+
+// Expiring shows how many clients expire soon, and the time until the next one
+// does: -1 is never.
+func (m *Metrics) Expiring(count func() int, next func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "postern_clients_expiring", Help: "Active clients that expire, or have a secret that does, within 14 days; counted up to 10,000.",
+	}, func() float64 { return float64(count()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "postern_next_client_expiry_seconds", Help: "Time until the next active client expires; -1 if none does.",
+	}, func() float64 {
+		if d := next(); d >= 0 {
+			return d.Seconds()
+		}
+		return -1
+	}))
 }
 
 func (m *Metrics) counter(name, help string) prometheus.Counter {
