@@ -6,7 +6,7 @@ export GOFLAGS := -trimpath -tags=nomsgpack -buildvcs=false
 # Bytes that bin/postern may have.
 MAX_SIZE := 40000000
 # Packages whose tests run a binary that Go does not bring along.
-NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/...
+NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/gateway/traefiktest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/...
 # Packages with goroutines of their own.
 RACE_PKGS ?= ./policy/... ./store/... ./server/...
 # Folders whose fuzz targets run, and for how long each.
@@ -77,4 +77,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx scim2-tester scim-sanity schemathesis
+	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis
