@@ -82,6 +82,7 @@ type ClientSecret struct {
 	CreatedAt  Time     `json:"created_at"`
 	ExpiresAt  Time     `json:"expires_at,omitempty"`
 	RevokedAt  Time     `json:"revoked_at,omitempty"`
+	LeakedAt   Time     `json:"leaked_at,omitempty"` // it, or a token it minted, was reported as leaked
 }
 
 // SlowSecret returns the client's imported secret that is kept by a slow hash

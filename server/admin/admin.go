@@ -39,6 +39,7 @@ type State interface {
 	Team(id store.TeamID) *store.Team
 	TeamByName(name string) *store.Team
 	Teams() []*store.Team
+	Revoked(jti string) bool
 	RevokedOf(client store.ClientID) int
 	Webhook(id store.WebhookID) *store.Webhook
 	Webhooks() []*store.Webhook
@@ -79,6 +80,7 @@ type Options struct {
 	MayMail    bool                        // whether mail is configured
 	Wake       func()                      // called when there is something to deliver; may be nil
 	Refusals   *audit.Merger               // where refusals are written; nil drops them
+	OnLeak     func(done string)           // is told what was done about a leaked credential; may be nil
 	Now        func() time.Time            // nil means time.Now
 	Log        *slog.Logger                // nil means no log
 }
@@ -103,6 +105,9 @@ func New(o Options) *Admin {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.OnLeak == nil {
+		o.OnLeak = func(string) {}
+	}
 	return &Admin{Options: o, signIns: newSignIns()}
 }
 
@@ -121,6 +126,8 @@ type Actor struct {
 
 	// machine is the program itself, at the first start.
 	machine bool
+	// stranger is somebody unknown who reports a leak.
+	stranger bool
 }
 
 // Account is the actor's account, or nil.
@@ -204,6 +211,8 @@ func (a *Admin) entry(by *Actor, e entry) *store.AuditEntry {
 		out.Account, out.Actor = acc.ID, acc.Name
 	} else if by.machine {
 		out.Actor = "postern"
+	} else if by.stranger {
+		out.Actor = "leak report"
 	}
 	if by.Client != nil {
 		out.Client = by.Client.ID

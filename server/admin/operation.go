@@ -130,6 +130,7 @@ func Operations() []Operation {
 		opWebhookDeliveries, opDeliveryRetry,
 		opRoleCreate, opRoleList, opRoleGet, opRoleEdit, opRoleDelete,
 		opGrantList, opGrantSet, opGrantDelete,
+		opLeakReport,
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,
 		opWorkspaceCreate, opWorkspaceList, opWorkspaceGet, opWorkspaceEdit,
 		opAccountList, opAccountGet, opAccountInvite, opAccountEdit, opAccountReinvite, opAccountDeactivate, opAccountReactivate, opAccountDelete,

@@ -23,6 +23,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/server/admin"
+	"postern/server/limit"
 	"postern/server/token"
 	"postern/server/usage"
 	"postern/store"
@@ -47,6 +48,8 @@ type Options struct {
 	State    State
 	Issuer   string // the public URL, for the OpenAPI document
 	Version  string // of the program
+
+	LeakRate limit.Rate // of reports of leaks, by address; zero is 60 an hour
 
 	MaxStaleness time.Duration // an older state than this is not answered from; 0 means 60 s
 
@@ -110,6 +113,7 @@ func (a *API) Mount(r *gin.Engine) {
 	}
 	m.clients()
 	m.secrets()
+	m.leaks()
 	m.roles()
 	m.grants()
 	m.apis()

@@ -51,6 +51,7 @@ type Secret struct {
 	CreatedAt        Time   `json:"created_at"`
 	ExpiresAt        Time   `json:"expires_at"`
 	RevokedAt        Time   `json:"revoked_at"`
+	LeakedAt         Time   `json:"leaked_at" doc:"When it, or an access token it minted, was first reported as leaked."`
 	LastUsedAt       Time   `json:"last_used_at"`
 	LastUsedFrom     string `json:"last_used_from,omitempty"`
 	LastUsedEndpoint string `json:"last_used_endpoint,omitempty"`
@@ -320,7 +321,7 @@ func (m *mounted) wireClient(v *admin.ClientView) *Client {
 			status = "expired"
 		}
 		out.Secrets = append(out.Secrets, Secret{
-			ID: string(s.ID), Label: s.Label, Status: status, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt),
+			ID: string(s.ID), Label: s.Label, Status: status, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt), LeakedAt: Time(s.LeakedAt),
 			LastUsedAt: Time(use.SuccessAt), LastUsedFrom: use.SuccessAddress, LastUsedEndpoint: use.SuccessEndpoint,
 		})
 	}

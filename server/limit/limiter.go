@@ -2,6 +2,7 @@ package limit
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"time"
 )
 
@@ -20,6 +21,12 @@ func (l *Limiter) Allow(name string, r Rate, now time.Time) (ok bool, retryAfter
 
 // Forgive takes back one that Allow counted, such as an attempt that was good.
 func (l *Limiter) Forgive(name string, r Rate) { l.t.give(maphash.String(l.t.seed, name), r) }
+
+// AllowFrom is Allow with an address for the name. IPv6 addresses of one /64 are
+// one, as for Failures.
+func (l *Limiter) AllowFrom(a netip.Addr, r Rate, now time.Time) (ok bool, retryAfter time.Duration) {
+	return l.t.take(maphash.Comparable(l.t.seed, network(a)), r, now)
+}
 
 // Size returns how many names are held.
 func (l *Limiter) Size() int { return l.t.size() }

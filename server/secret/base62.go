@@ -125,3 +125,24 @@ func allDigits(text string) bool {
 	}
 	return true
 }
+
+// ChecksumEnd returns where the first text that AppendChecksum wrote ends, of
+// those that begin with text's first byte and have so many bytes before the
+// checksum, or more. 0 is none.
+func ChecksumEnd(text []byte, least int) int {
+	if least < 0 || len(text) < least+checksumDigits {
+		return 0
+	}
+	sum := crc32.ChecksumIEEE(text[:least])
+	var want [checksumDigits]byte
+	for at := least; ; at++ {
+		appendNumber(want[:0], uint64(sum), checksumDigits)
+		if string(want[:]) == string(text[at:at+checksumDigits]) {
+			return at + checksumDigits
+		}
+		if at+checksumDigits == len(text) {
+			return 0
+		}
+		sum = crc32.Update(sum, crc32.IEEETable, text[at:at+1])
+	}
+}

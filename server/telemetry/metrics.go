@@ -66,6 +66,7 @@ type Metrics struct {
 	adding    sync.Mutex
 
 	admin    *prometheus.CounterVec
+	leaks    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	caches   *gauges
 
@@ -115,6 +116,7 @@ func NewMetrics(version string) *Metrics {
 	m.decisions = m.vector("postern_decisions_total", "Decisions for gateways.", "api", "outcome")
 	m.byAPI.Store(&map[string]*[decisions]prometheus.Counter{})
 	m.admin = m.vector("postern_admin_requests_total", "Requests to the administration.", "operation", "code")
+	m.leaks = m.vector("postern_leaks_total", "Leaked credentials that were reported while they worked, by what was ended: secret, token, client, or alert for nothing.", "done")
 	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "postern_http_request_duration_seconds",
 		Help:    "Time from a request's headers to the end of its answer.",
@@ -205,6 +207,10 @@ func (m *Metrics) addAPI(api string) *[decisions]prometheus.Counter {
 func (m *Metrics) AdminRequest(operation string, status int) {
 	m.admin.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
 }
+
+// Leaked counts what was done about a leaked credential; it fits
+// admin.Options.OnLeak.
+func (m *Metrics) Leaked(done string) { m.leaks.WithLabelValues(done).Inc() }
 
 // Route returns what measures the requests of one route, to be called once for
 // each of them. The route is its pattern, not a path.
