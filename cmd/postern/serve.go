@@ -39,13 +39,33 @@ an example, and says how to try them.`,
 }
 
 func initCommand() *cobra.Command {
+	var lost bool
+	var account string
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Fill an empty store, as the first start does, without serving",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return initStore(c) },
+		Long: `Fill an empty store, as the first start does, without serving.
+
+With --recover a filled store gets an administrator back, whatever became of those
+it had: a new password for the account, which is made or reactivated, owns the
+workspace system and has the licence admin, and a client for a week. That is for
+whoever has the machine: no server may run on an embedded store meanwhile, and
+on MongoDB it takes the key-encryption key. The audit tells of it.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case lost:
+				return recoverAdministrator(c, account)
+			case c.Flags().Changed("account"):
+				return usageError("--account goes with --recover")
+			default:
+				return initStore(c)
+			}
+		},
 	}
 	config.Flags(c.Flags())
+	c.Flags().BoolVar(&lost, "recover", false, "give a filled store an administrator back")
+	c.Flags().StringVar(&account, "account", "admin", "name of the administrator, with --recover")
 	return c
 }
 
