@@ -91,5 +91,6 @@ for API gateways which calls they may make, and shows who used what.
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.AddCommand(serveCommand(), initCommand(), configCommand(), versionCommand())
 	root.AddCommand(adminCommands()...)
+	root.AddCommand((&remote{}).scanCommand())
 	return root
 }
