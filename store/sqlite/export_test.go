@@ -38,3 +38,6 @@ func (s *Store) Block(ctx context.Context) (release func(), outcome <-chan error
 
 // Kept is how many changes can be resumed after.
 const Kept = kept
+
+// Migrations are the steps of the schema.
+func Migrations() [][]string { return migrations() }
