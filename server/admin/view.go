@@ -51,6 +51,16 @@ func (a *Admin) Describe(ctx context.Context, clients ...*store.Client) ([]Clien
 		}
 		uses[r.Client][r.Secret] = r
 	}
+	return a.describe(ctx, clients, uses), nil
+}
+
+// DescribeNew is Describe for a client that was made just now, which nobody has
+// used.
+func (a *Admin) DescribeNew(ctx context.Context, c *store.Client) ClientView {
+	return a.describe(ctx, []*store.Client{c}, nil)[0]
+}
+
+func (a *Admin) describe(ctx context.Context, clients []*store.Client, uses map[store.ClientID]map[store.SecretID]store.LastUse) []ClientView {
 	names := a.AccountNames(ctx, clients)
 	now := a.now()
 	out := make([]ClientView, len(clients))
@@ -78,7 +88,7 @@ func (a *Admin) Describe(ctx context.Context, clients ...*store.Client) ([]Clien
 		}
 		out[i] = v
 	}
-	return out, nil
+	return out
 }
 
 // RoleRefs returns the refs of roles; one that is gone shows its id.

@@ -285,6 +285,11 @@ func (m *mounted) newSecret(ctx context.Context, made *admin.Created, err error)
 	out := &newSecretAnswer{etag(made.Client.Revision), NewSecret{
 		ClientID: string(made.Client.ID), ClientSecret: made.Secret.Reveal(), SecretID: string(made.SecretID), Warnings: orEmpty(made.Warnings),
 	}}
+	if made.Client.Revision == 1 {
+		view := m.Admin.DescribeNew(ctx, made.Client)
+		out.Body.Client = m.wireClient(&view)
+		return out, nil
+	}
 	// The client exists, and its secret is never shown again: what cannot be read
 	// now is left out rather than answered with an error.
 	if views, err := m.Admin.Describe(ctx, made.Client); err == nil {
