@@ -12,7 +12,10 @@ import (
 )
 
 func (a *remote) accountCommands() *cobra.Command {
-	return group("account", "See accounts: people and technical users", a.accountListCommand(), a.accountGetCommand())
+	return group("account", "Manage accounts: people and technical users", a.accountListCommand(), a.accountGetCommand(),
+		a.accountInviteCommand(), a.accountReinviteCommand(), a.accountAcceptCommand(), a.accountEditCommand(),
+		a.accountChange("deactivate", "Deactivate a person: sign-in and personal tokens stop at once"),
+		a.accountChange("reactivate", "Reactivate a person"), a.accountDeleteCommand())
 }
 
 func (a *remote) accountListCommand() *cobra.Command {

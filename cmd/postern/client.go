@@ -20,7 +20,7 @@ func (a *remote) clientCommands() *cobra.Command {
 		a.clientChange("confirm", "Confirm that the secret is saved, which activates the client"),
 		a.clientRotateCommand(), a.clientRevokeCommand(),
 		a.clientChange("restore", "Restore a revoked client: its secrets work again"),
-		a.clientDeleteCommand(), secret)
+		a.clientDeleteCommand(), a.clientRenewCommand(), a.clientTakeOverCommand(), secret)
 }
 
 func (a *remote) clientListCommand() *cobra.Command {

@@ -134,7 +134,7 @@ func oneWord(text string) (string, error) {
 
 // authenticate gets the access token of this run, for Postern's own API.
 func (s *session) authenticate(ctx context.Context) error {
-	if s.bearer != "" {
+	if s.bearer != "" || s.user != "" || s.anonymous {
 		return nil
 	}
 	if s.clientID == "" {
@@ -187,4 +187,35 @@ func (s *session) post(ctx context.Context, path string, form url.Values) ([]byt
 	}
 	defer resp.Body.Close()
 	return io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+}
+
+// readPassword returns a person's password: out of a file, or from the keyboard
+// of a terminal. It may have blanks, and ends with its line.
+func readPassword(ctx context.Context, c *cobra.Command, file, prompt string) (string, error) {
+	in := c.InOrStdin()
+	switch terminal, ok := in.(*os.File); {
+	case file != "" && file != "-":
+		f, err := os.Open(file) //nolint:gosec // whoever runs this names a file of their own
+		if err != nil {
+			return "", errors.New("the password file cannot be read") // not the name: it may be the password
+		}
+		defer f.Close()
+		in = f
+	case file == "" && ok && term.IsTerminal(int(terminal.Fd())):
+		c.PrintErr(prompt)
+		text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(int(terminal.Fd())) })
+		c.PrintErrln()
+		return string(text), err
+	case file == "":
+		return "", usageError("the password is expected in a file, or from the keyboard of a terminal")
+	}
+	text, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, mostSecret)) })
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", usageError("the password is empty")
+	}
+	return line, nil
 }

@@ -48,7 +48,11 @@ type session struct {
 	clientID string // of the context; empty with a token file
 	secret   string
 	bearer   string // once there is one; in memory only
-	http     *http.Client
+	user     string // signs in by name and password instead
+	password string
+	// anonymous sends no credential.
+	anonymous bool
+	http      *http.Client
 }
 
 // session finds the server and the credential. It asks nothing yet.
@@ -91,11 +95,15 @@ func (a *remote) session(c *cobra.Command) (*session, error) {
 	return s, nil
 }
 
-// hasOwnClient reports whether the client is named by a flag, so that no context
-// is needed for it.
+// hasOwnClient reports whether flags name a client or a person, so that no context
+// is needed.
 func hasOwnClient(c *cobra.Command) bool {
-	f := c.Flags().Lookup("client-id")
-	return f != nil && f.Changed
+	for _, name := range []string{"client-id", "user", "invitation-file"} {
+		if f := c.Flags().Lookup(name); f != nil && f.Changed {
+			return true
+		}
+	}
+	return false
 }
 
 func newHTTPClient() *http.Client {
@@ -185,7 +193,13 @@ func (s *session) open(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.bearer)
+	switch {
+	case s.anonymous:
+	case s.user != "":
+		req.SetBasicAuth(s.user, s.password)
+	default:
+		req.Header.Set("Authorization", "Bearer "+s.bearer)
+	}
 	if _, raw := r.body.([]byte); raw {
 		req.Header.Set("Content-Type", "application/octet-stream")
 	} else if body != nil {

@@ -13,7 +13,8 @@ import (
 
 func (a *remote) workspaceCommands() *cobra.Command {
 	return group("workspace", "Manage workspaces: the units of isolation",
-		a.workspaceListCommand(), a.workspaceGetCommand(), a.workspaceCreateCommand(), a.workspaceEditCommand())
+		a.workspaceListCommand(), a.workspaceGetCommand(), a.workspaceCreateCommand(), a.workspaceEditCommand(),
+		a.workspaceTransferCommand(), a.workspaceDeleteCommand())
 }
 
 func (a *remote) workspaceListCommand() *cobra.Command {
@@ -72,6 +73,11 @@ func (s *session) writeWorkspace(w *page, ws *api.Workspace) {
 		longest += ", but not never"
 	}
 	f.add("client lifetime", longest)
+	f.more("lifetimes", ws.Lifetimes)
+	if ws.PersonalAuto {
+		f.add("new people", "get a personal token, which waits for its owner")
+	}
+	f.add("a leak costs", map[string]string{"client": "the whole client", "alert": "nothing; people are told"}[ws.LeakPolicy])
 	f.add("created", s.at(ws.CreatedAt))
 	f.write(w)
 	for _, text := range ws.Warnings {
@@ -98,6 +104,10 @@ func workspaceFlags(c *cobra.Command, p patch) {
 	p.text(c, "personal", "who_may_create", "who makes personal tokens: administrators, everyone or named")
 	p.seconds(c, "max-lifetime", "max_lifetime", "the longest life of a client, such as 90d; 0 is any")
 	p.truth(c, "never-forbidden", "never_forbidden", "clients must expire")
+	p.list(c, "person", "personal_people", "who may have personal tokens, with --personal named; may be repeated, \"\" is nobody")
+	p.list(c, "lifetime", "lifetimes", "the only lifetimes a client may have, such as 90d or never; may be repeated, \"\" is any")
+	p.truth(c, "personal-auto", "personal_auto", "make a personal token for each new person, to wait for its owner")
+	p.text(c, "leak-policy", "leak_policy", "what a leaked secret costs: revoke (it), client, or alert")
 }
 
 func (a *remote) workspaceCreateCommand() *cobra.Command {
@@ -141,4 +151,26 @@ func (a *remote) workspaceEditCommand() *cobra.Command {
 	})
 	workspaceFlags(c, p)
 	return c
+}
+
+func (a *remote) workspaceTransferCommand() *cobra.Command {
+	return a.command(command{
+		use: "transfer WORKSPACE ACCOUNT", short: "Give the ownership of a workspace to somebody else", args: cobra.ExactArgs(2),
+		run: func(ctx context.Context, s *session, args []string) error {
+			return s.done(ctx, request{method: http.MethodPost, path: workspacePath(args[0]) + "/transfer", body: api.Transfer{To: args[1]}})
+		},
+	})
+}
+
+func (a *remote) workspaceDeleteCommand() *cobra.Command {
+	return a.command(command{
+		use: "delete WORKSPACE", short: "Delete a workspace that has no clients and no APIs", args: cobra.ExactArgs(1),
+		run: func(ctx context.Context, s *session, args []string) error {
+			before, err := s.call(ctx, request{method: http.MethodGet, path: workspacePath(args[0])})
+			if err != nil {
+				return err
+			}
+			return s.done(ctx, request{method: http.MethodDelete, path: workspacePath(args[0]), match: before.etag})
+		},
+	})
 }
