@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -315,7 +316,12 @@ func TestApply(t *testing.T) {
 func TestRunGoesOnAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		r := f.join(t, keys.Options{RotateEvery: time.Hour})
+		var failed atomic.Int32
+		r := f.join(t, keys.Options{RotateEvery: time.Hour, Failed: func(_ context.Context, algorithm string) {
+			if algorithm == keys.EdDSA {
+				failed.Add(1)
+			}
+		}})
 		signer(t, r, keys.EdDSA)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -328,6 +334,10 @@ func TestRunGoesOnAfterAnOutage(t *testing.T) {
 		if diff := cmp.Diff([]string{"access-EdDSA-1 active"}, states(r)); diff != "" {
 			t.Errorf("in the outage: %s", diff)
 		}
+		told := failed.Load()
+		if told == 0 {
+			t.Error("nobody is told that the key was not rotated")
+		}
 		f.mu.Lock()
 		f.fail = nil
 		f.mu.Unlock()
@@ -335,6 +345,9 @@ func TestRunGoesOnAfterAnOutage(t *testing.T) {
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"access-EdDSA-1 active", "access-EdDSA-2 next"}, states(r)); diff != "" {
 			t.Errorf("after it: %s", diff)
+		}
+		if failed.Load() != told {
+			t.Error("a rotation that came about is told of as one that did not")
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {

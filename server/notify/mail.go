@@ -128,7 +128,8 @@ func (m *Mailer) message(id, to, subject string, lines []string) []byte {
 	_, domain, _ := strings.Cut(m.from.Address, "@")
 	header("From", m.from.String())
 	header("To", (&mail.Address{Address: to}).String())
-	header("Subject", mime.QEncoding.Encode("utf-8", oneLine(subject)))
+	// A name that is an encoded word already would be decoded by the reader.
+	header("Subject", mime.QEncoding.Encode("utf-8", strings.ReplaceAll(oneLine(subject), "=?", "= ?")))
 	header("Date", m.o.Now().UTC().Format(time.RFC1123Z))
 	header("Message-ID", "<"+id+"@"+domain+">") // the same at each try
 	header("Auto-Submitted", "auto-generated")  // RFC 3834: no out-of-office answers
