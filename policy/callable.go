@@ -118,8 +118,11 @@ func newSurvey(s *state, c *Caller, a *catalogue, at Span) *survey {
 		v.learn(open.Path, open.Methods, "")
 		v.ways = append(v.ways, way{form: formOf(open.Path, v.fold), methods: open.Methods, public: true})
 	}
+	if c.Personal { // elsewhere nothing counts, a deny neither
+		v.at.Workspaces = slices.DeleteFunc(slices.Clone(at.Workspaces), func(ws store.WorkspaceID) bool { return !s.mayUsePersonal(c.Holder, ws) })
+	}
 	ceiling := v.ceiling()
-	for _, ws := range at.Workspaces {
+	for _, ws := range v.at.Workspaces {
 		for w, g := range s.held(c, ws) {
 			for i := range g.Roles {
 				if l := s.role(w, g.Roles[i].Role); l != nil {

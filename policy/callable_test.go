@@ -98,6 +98,9 @@ func TestDP10ListedIsAllowed(t *testing.T) {
 		w := newWorld(seed + 9000)
 		a := w.catalogue()
 		w.put(a)
+		acme := workspace("acme")
+		acme.WhoMayCreate = pick(w, store.CreateEveryone, store.CreateNamed, store.CreateAdministrators)
+		w.put(acme)
 		for _, r := range w.roles() { // what is longer than 3 needs more paths than can be tried
 			r.Rules = slices.DeleteFunc(r.Rules, func(rule store.Rule) bool {
 				return strings.Count(strings.TrimSuffix(rule.Path, "/**"), "/") > 3
@@ -106,6 +109,7 @@ func TestDP10ListedIsAllowed(t *testing.T) {
 		e := loaded(t, policy.Options{Shadow: -1}, w.all()...)
 		for range 4 {
 			c := w.caller()
+			c.Personal = w.IntN(5) == 0
 			got := e.Callable(c, policy.Span{API: a.ID, Workspaces: []store.WorkspaceID{workspaceID("acme")}})
 			want := try(e, c, a, all)
 			for _, found := range got {

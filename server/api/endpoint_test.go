@@ -193,6 +193,40 @@ func TestDP10StaysInItsWorkspace(t *testing.T) {
 	}
 }
 
+// A personal token without a workspace lists what its owner may call in each of
+// theirs: by the owner of the API, or by the workspace that the path names.
+func TestDP10OfAPersonalTokenInAllWorkspaces(t *testing.T) {
+	w := start(t)
+	w.everyone("default")
+	w.workspace("acme")
+	w.everyone("acme")
+	w.workspace("globex") // lets nobody have personal tokens
+	w.want(http.StatusCreated, "POST", "/apis", object{
+		"name": "tenants", "workspace": "default", "audience": "https://tenants.example", "workspace_from": "param:workspace",
+		"shared_with": []object{{"workspace": "acme"}, {"workspace": "globex"}},
+		"endpoints":   []object{{"methods": "GET", "path": "/w/{workspace}/orders"}, {"methods": "GET", "path": "/orders"}},
+	})
+	ann := w.person("ann", "default", "example-reader")
+	for _, ws := range []string{"acme", "globex"} {
+		w.want(http.StatusCreated, "POST", "/roles", object{"workspace": ws, "name": "all", "rules": []object{{"api": "tenants", "methods": "GET", "path": "/**"}}})
+		w.want(http.StatusOK, "PUT", "/grants/"+ws+"/ann", object{"roles": []object{{"role": "all"}}})
+	}
+	token := w.personal(ann, object{"name": "laptop"})
+	want := map[string]string{"tenants: GET /w/{workspace}/orders in acme": "workspace=acme"}
+	if diff := cmp.Diff(want, w.listed(token.secret, "?api=tenants")); diff != "" {
+		t.Errorf("by the path (-want +got):\n%s", diff)
+	}
+	if got := w.listed(token.secret, "?api=example"); len(got) != 2 {
+		t.Errorf("by the owner of the API: got %v", got)
+	}
+	// One of a single workspace needs no parameter.
+	m := w.machine("acme", "all")
+	want["tenants: GET /orders in acme"] = ""
+	if diff := cmp.Diff(want, w.listed(m.secret, "?api=tenants")); diff != "" {
+		t.Errorf("of one workspace (-want +got):\n%s", diff)
+	}
+}
+
 // Of Postern's own API: every operation that the credential may do, and of those
 // that need no rights all.
 func TestDP10OfPosternItself(t *testing.T) {
