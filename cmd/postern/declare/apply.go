@@ -137,6 +137,8 @@ func (a *applier) do(ctx context.Context, c *Change) error {
 		return a.delete(ctx, c)
 	case c.phase == phaseLate && c.Kind == kindTeam:
 		return a.members(ctx, c)
+	case c.phase == phaseLate && c.Kind == kindWorkspace:
+		return a.people(ctx, c)
 	case c.phase == phaseLate:
 		return a.introspectors(ctx, c)
 	case c.Kind == kindGrant:

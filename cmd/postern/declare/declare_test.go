@@ -23,6 +23,11 @@ max_lifetime: 400d
 ---
 kind: workspace
 name: globex
+who_may_create: named
+personal_people: [bob, alice]
+lifetimes: [30d, 1y, never]
+personal_auto: true
+leak_policy: client
 ---
 kind: api
 name: orders
@@ -117,6 +122,7 @@ func TestAFileMakesWhatItSaysOnce(t *testing.T) {
 		"create account alice", "create account bob", "create api acme/orders", "create client acme/ci", "create client acme/ci-2", "create client acme/gateway", "create client acme/idle",
 		"create grant of account ci in globex", "create grant of team ops in acme", "create role acme/reader", "create role acme/writer", "create team ops",
 		"create workspace acme", "create workspace globex", "update api acme/orders introspectors", "update team ops members",
+		"update workspace globex personal_people",
 	}
 	if diff := cmp.Diff(want, sortedLines(p)); diff != "" {
 		t.Error(diff)

@@ -39,7 +39,7 @@ func Export(ctx context.Context, server Server, w io.Writer, o ExportOptions) (n
 	}
 	about.teams = about.kinds[kindTeam]
 	about.lenient = len(o.Kinds) == 0
-	about.accounts = about.teams || about.kinds[kindAccount] || wanted(kindClient)
+	about.accounts = about.teams || about.kinds[kindAccount] || wanted(kindClient) || wanted(kindWorkspace)
 	s, err := readState(ctx, server, about)
 	if err != nil {
 		return nil, err

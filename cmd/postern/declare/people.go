@@ -47,6 +47,16 @@ func (a *applier) updateAccount(ctx context.Context, c *Change) error {
 	return a.status(ctx, kindAccount, c.old.id, status)
 }
 
+// people are named once they are there.
+func (a *applier) people(ctx context.Context, c *Change) error {
+	w, err := ask[api.Workspace](ctx, a.server, Request{Method: http.MethodGet, Path: pathOf(kindWorkspace, under(c.Name))})
+	if err != nil {
+		return err
+	}
+	old := &Record{id: w.ID, etag: etag(w.Revision)} // it moved if this run changed other fields
+	return a.patch(ctx, kindWorkspace, old, map[string]any{"personal_people": c.doc.values["personal_people"]})
+}
+
 // members makes accounts members of a team and takes others out of it.
 func (a *applier) members(ctx context.Context, c *Change) error {
 	for _, f := range c.Fields {

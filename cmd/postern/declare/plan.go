@@ -121,7 +121,7 @@ func scopeOf(docs []*Document, prune bool) scope {
 			within[doc.Workspace] = true
 		}
 		_, licence := doc.values["licence"]
-		s.accounts = s.accounts || doc.Kind == kindAccount || doc.Kind == kindTeam || doc.values["account"] != nil || licence
+		s.accounts = s.accounts || doc.Kind == kindAccount || doc.Kind == kindTeam || doc.values["account"] != nil || licence || doc.values["personal_people"] != nil
 		s.teams = s.teams || doc.Kind == kindTeam || strings.HasPrefix(doc.Name, "team ")
 		introspectors, _ := doc.values["introspectors"].([]string)
 		for _, ref := range introspectors {

@@ -37,7 +37,7 @@ type field struct {
 	initial  string // what it is unless it is said, for what is not empty then; export leaves it out
 	null     bool   // null may stand for it
 	oneOf    []string
-	late     bool // names clients, so it is set when these are made
+	late     bool // names clients or people, so it is set when these are made
 	only     bool // means something for what is new only, and never changes
 	required bool
 }
@@ -77,6 +77,10 @@ func kinds() []kind {
 			{name: "who_may_create", initial: "administrators", oneOf: []string{"administrators", "everyone", "named"}},
 			{name: "max_lifetime", form: span},
 			{name: "never_forbidden", form: truth},
+			{name: "lifetimes", form: texts},
+			{name: "personal_people", form: texts, late: true},
+			{name: "personal_auto", form: truth},
+			{name: "leak_policy", initial: "revoke", oneOf: []string{"revoke", "client", "alert"}},
 		}},
 		{name: kindAPI, key: "name", within: true, fields: []field{
 			{name: "description"},

@@ -108,6 +108,10 @@ func canonical(f *field, s string) string {
 	switch f.name {
 	case "hosts":
 		return strings.ToLower(strings.TrimSuffix(s, "."))
+	case "lifetimes":
+		if d, err := duration(s); err == nil {
+			return spell(d)
+		}
 	case "addresses":
 		if addr, err := netip.ParseAddr(s); err == nil {
 			return netip.PrefixFrom(addr, addr.BitLen()).String()

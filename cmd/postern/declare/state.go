@@ -1,6 +1,7 @@
 package declare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,28 @@ func readState(ctx context.Context, server Server, about scope) (*State, error) 
 		}
 	}
 	s.rolesOfClients()
+	s.namePeople()
 	return s, nil
+}
+
+// namePeople puts names for the ids of those who are named in workspaces, where
+// they are known.
+func (s *State) namePeople() {
+	names := map[string]string{}
+	for name, a := range s.accounts {
+		names[a.id] = name
+	}
+	for _, r := range s.records {
+		people, named := r.values["personal_people"].([]string)
+		if !named {
+			continue
+		}
+		people = slices.Clone(people)
+		for i, id := range people {
+			people[i] = cmp.Or(names[id], id)
+		}
+		r.values["personal_people"] = people
+	}
 }
 
 func (s *State) readWorkspaces(ctx context.Context, server Server, about scope) error {
@@ -108,7 +130,8 @@ func (s *State) readWorkspaces(ctx context.Context, server Server, about scope) 
 		}
 		s.add(&Record{id: w.ID, etag: etag(w.Revision), Document: Document{Key: Key{Kind: kindWorkspace, Name: w.Name}, values: map[string]any{
 			"description": w.Description, "api_access": w.APIAccess, "who_may_create": w.WhoMayCreate,
-			"max_lifetime": w.MaxLifetime, "never_forbidden": w.NeverForbidden,
+			"max_lifetime": w.MaxLifetime, "never_forbidden": w.NeverForbidden, "lifetimes": w.Lifetimes,
+			"personal_people": w.PersonalPeople, "personal_auto": w.PersonalAuto, "leak_policy": w.LeakPolicy,
 		}}})
 	}
 	return nil
