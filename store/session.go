@@ -37,8 +37,8 @@ type Idempotency struct {
 	ID        string `json:"_id"`
 	Revision  int64  `json:"revision"`
 	Operation string `json:"operation"` // "client.create"
-	Request   string `json:"request"`   // SHA-256 of the request, in hexadecimal
-	Target    string `json:"target"`    // the id of what it made
+	Request   string `json:"request"`   // HMAC-SHA-256 of the request, in hexadecimal
+	Target    string `json:"target"`    // the id of what it made; of a secret, its client and its own
 	ExpiresAt Time   `json:"expires_at"`
 }
 

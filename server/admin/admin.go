@@ -123,7 +123,10 @@ type Actor struct {
 	Workspace store.WorkspaceID // that the credential is for; empty is every one of its account's
 	Address   netip.Addr
 	RequestID string
+	Once      *Once // of a request with an Idempotency-Key; nil makes anew each time
 
+	// once is what is remembered of the change that it makes.
+	once *store.Idempotency
 	// machine is the program itself, at the first start.
 	machine bool
 	// stranger is somebody unknown who reports a leak.
@@ -161,6 +164,7 @@ func (a *Admin) now() store.Time { return store.At(a.Now()) }
 func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.Write) error {
 	told := a.told(ctx, by, e, writes)
 	writes = append(append(a.modified(writes), store.Insert(a.entry(by, e))), told...)
+	writes = append(writes, by.remember(e)...)
 	if err := a.Store.Commit(ctx, writes...); err != nil {
 		return fromStore(e.operation, err)
 	}
@@ -198,6 +202,7 @@ type entry struct {
 	workspace     store.WorkspaceID
 	before, after store.Record // nil where there is none
 	name          string       // of the target
+	made          string       // what a repeat needs to find it again; empty is the key of after
 	refused       string
 }
 

@@ -39,6 +39,17 @@ type APIInput struct {
 
 // CreateAPI registers an API.
 func (a *Admin) CreateAPI(ctx context.Context, by *Actor, in APIInput) (*store.API, error) {
+	return once(ctx, a, by, opAPICreate, func(by *Actor) (*store.API, error) {
+		return a.createAPI(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (*store.API, error) {
+		if a.State.API(store.APIID(seen.Target)) == nil {
+			return nil, goneAgain()
+		}
+		return a.API(ctx, by, seen.Target)
+	})
+}
+
+func (a *Admin) createAPI(ctx context.Context, by *Actor, in APIInput) (*store.API, error) {
 	ws := a.workspace(in.Workspace)
 	if ws == nil {
 		return nil, refuse(Invalid, "workspace: there is no workspace by this name")

@@ -68,7 +68,11 @@ func (a *Admin) CreateClient(ctx context.Context, by *Actor, in NewClient) (*Cre
 			return nil, err
 		}
 	}
-	return a.createService(ctx, by, ws, in)
+	return once(ctx, a, by, opClientCreate, func(by *Actor) (*Created, error) {
+		return a.createService(ctx, by, ws, in)
+	}, func(by *Actor, seen *store.Idempotency) (*Created, error) {
+		return a.secretAgain(ctx, by, opClientCreate, seen)
+	})
 }
 
 func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspace, in NewClient) (*Created, error) {
@@ -115,7 +119,7 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 	c.Account = account.ID
 	made := a.addSecret(c, in.Label, 0, now)
 	writes = append(writes, store.Insert(c))
-	if err := a.change(ctx, by, entry{operation: opClientCreate.Name, workspace: ws.ID, after: c, name: c.Name}, writes...); err != nil {
+	if err := a.change(ctx, by, entry{operation: opClientCreate.Name, workspace: ws.ID, after: c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, writes...); err != nil {
 		return nil, err
 	}
 	return &Created{Client: stored(c, store.OpInsert), Account: account, Secret: made.text, SecretID: made.id, Warnings: warnings}, nil

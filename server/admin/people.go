@@ -37,6 +37,14 @@ type Invited struct {
 // InviteAccount makes an account for a person, who sets a password by a one-time
 // link. Until then nobody can sign in as it.
 func (a *Admin) InviteAccount(ctx context.Context, by *Actor, in NewAccount) (*Invited, error) {
+	return once(ctx, a, by, opAccountInvite, func(by *Actor) (*Invited, error) {
+		return a.inviteAccount(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (*Invited, error) {
+		return a.ReinviteAccount(ctx, by, seen.Target) // the link of before was not delivered
+	})
+}
+
+func (a *Admin) inviteAccount(ctx context.Context, by *Actor, in NewAccount) (*Invited, error) {
 	if err := a.must(by, opAccountInvite, a.systemID()); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,17 @@ type RoleInput struct {
 
 // CreateRole makes a role.
 func (a *Admin) CreateRole(ctx context.Context, by *Actor, in RoleInput) (*store.Role, error) {
+	return once(ctx, a, by, opRoleCreate, func(by *Actor) (*store.Role, error) {
+		return a.createRole(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (*store.Role, error) {
+		if a.State.Role(store.RoleID(seen.Target)) == nil {
+			return nil, goneAgain()
+		}
+		return a.Role(ctx, by, seen.Target)
+	})
+}
+
+func (a *Admin) createRole(ctx context.Context, by *Actor, in RoleInput) (*store.Role, error) {
 	ws := a.workspace(in.Workspace)
 	if ws == nil {
 		return nil, refuse(Invalid, "workspace: there is no workspace by this name")

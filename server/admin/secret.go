@@ -19,6 +19,14 @@ type Rotation struct {
 // RotateSecret makes a new secret for a client and ends the old ones after an
 // overlap.
 func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, in Rotation) (*Created, error) {
+	return once(ctx, a, by, opClientRotate, func(by *Actor) (*Created, error) {
+		return a.rotateSecret(ctx, by, id, in)
+	}, func(by *Actor, seen *store.Idempotency) (*Created, error) {
+		return a.secretAgain(ctx, by, opClientRotate, seen)
+	})
+}
+
+func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, in Rotation) (*Created, error) {
 	old, err := a.client(ctx, by, opClientRotate, id)
 	if err != nil {
 		return nil, err
@@ -32,11 +40,7 @@ func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	case in.Overlap < 0:
 		return nil, refuse(Invalid, "overlap: cannot be negative")
 	}
-	if acc := by.Account(); old.ClientKind == store.ClientPersonal && (acc == nil || acc.ID != old.Account) && !by.machine {
-		return nil, a.refused(by, opClientRotate, old.Workspace, "a personal client's secret is made by its owner alone; an administrator may revoke it")
-	}
-	// Who makes a secret of a client can act as its account.
-	if err := a.givesClient(ctx, by, opClientRotate, old); err != nil {
+	if err := a.makesSecret(ctx, by, opClientRotate, old); err != nil {
 		return nil, err
 	}
 	c := *old
@@ -57,21 +61,34 @@ func (a *Admin) RotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Conflict, "the client has %d live secrets already; revoke one first", live)
 	}
 	var expires store.Time
-	var warnings []string
 	if in.Expiry.For > 0 {
 		expires = now.Add(in.Expiry.For)
-	}
-	if expires == 0 && c.ExpiresAt == 0 {
-		warnings = []string{"This secret never expires, as its client does not: prefer an end, and rotate."}
 	}
 	if old.Status == store.ClientPending && len(old.Secrets) == 0 {
 		c.Status = store.ClientActive // made without one; this is its first
 	}
 	made := a.addSecret(&c, in.Label, expires, now)
-	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name}, store.Update(&c)); err != nil {
+	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Update(&c)); err != nil {
 		return nil, err
 	}
-	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id, Warnings: warnings}, nil
+	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id, Warnings: warnSecret(&c)}, nil
+}
+
+// makesSecret refuses a secret to who may not have it: who makes one can act as
+// the client's account.
+func (a *Admin) makesSecret(ctx context.Context, by *Actor, op Operation, c *store.Client) error {
+	if acc := by.Account(); c.ClientKind == store.ClientPersonal && (acc == nil || acc.ID != c.Account) && !by.machine {
+		return a.refused(by, op, c.Workspace, "a personal client's secret is made by its owner alone; an administrator may revoke it")
+	}
+	return a.givesClient(ctx, by, op, c)
+}
+
+// warnSecret is the warning that goes with the newest secret of a client.
+func warnSecret(c *store.Client) []string {
+	if c.ExpiresAt != 0 || c.Secrets[0].ExpiresAt != 0 {
+		return nil
+	}
+	return []string{"This secret never expires, as its client does not: prefer an end, and rotate."}
 }
 
 // retire ends a secret after an overlap.

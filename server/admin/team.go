@@ -44,6 +44,17 @@ type TeamInput struct {
 
 // CreateTeam makes a team without members.
 func (a *Admin) CreateTeam(ctx context.Context, by *Actor, in TeamInput) (*store.Team, error) {
+	return once(ctx, a, by, opTeamCreate, func(by *Actor) (*store.Team, error) {
+		return a.createTeam(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (*store.Team, error) {
+		if a.State.Team(store.TeamID(seen.Target)) == nil {
+			return nil, goneAgain()
+		}
+		return a.Team(ctx, by, seen.Target)
+	})
+}
+
+func (a *Admin) createTeam(ctx context.Context, by *Actor, in TeamInput) (*store.Team, error) {
 	if err := a.must(by, opTeamCreate, a.systemID()); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,17 @@ type WorkspaceInput struct {
 
 // CreateWorkspace makes a workspace with its built-in roles, owned by the actor.
 func (a *Admin) CreateWorkspace(ctx context.Context, by *Actor, in WorkspaceInput) (*store.Workspace, error) {
+	return once(ctx, a, by, opWorkspaceCreate, func(by *Actor) (*store.Workspace, error) {
+		return a.createWorkspace(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (*store.Workspace, error) {
+		if a.State.Workspace(store.WorkspaceID(seen.Target)) == nil {
+			return nil, goneAgain()
+		}
+		return a.Workspace(ctx, by, seen.Target)
+	})
+}
+
+func (a *Admin) createWorkspace(ctx context.Context, by *Actor, in WorkspaceInput) (*store.Workspace, error) {
 	system := a.systemID()
 	if err := a.must(by, opWorkspaceCreate, system); err != nil {
 		return nil, err

@@ -172,7 +172,7 @@ func register[I, O any](m *mounted, name string, do func(ctx context.Context, by
 		c(&described)
 	}
 	huma.Register(m.huma, described, func(ctx context.Context, in *I) (*O, error) {
-		out, err := do(ctx, actor(ctx), in)
+		out, err := do(ctx, repeating(actor(ctx), in), in)
 		if err != nil {
 			return nil, m.refusal(ctx, name, err)
 		}

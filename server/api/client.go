@@ -217,7 +217,11 @@ func (m *mounted) listClients(ctx context.Context, by *admin.Actor, in *clientsI
 	return out, nil
 }
 
-func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct{ Body ClientCreate }) (*newSecretAnswer, error) {
+func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct {
+	Repeatable
+	Body ClientCreate
+},
+) (*newSecretAnswer, error) {
 	b := &in.Body
 	ends, err := expiry(b.ExpiresIn, b.ExpiresInDays)
 	if err != nil {

@@ -79,7 +79,11 @@ type changedAccountAnswer struct {
 }
 
 func (m *mounted) people() {
-	register(m, "account.invite", func(ctx context.Context, by *admin.Actor, in *struct{ Body AccountInvite }) (*invitationAnswer, error) {
+	register(m, "account.invite", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body AccountInvite
+	},
+	) (*invitationAnswer, error) {
 		b := &in.Body
 		made, err := m.Admin.InviteAccount(ctx, by, admin.NewAccount{
 			Name: b.Name, DisplayName: b.DisplayName, Email: b.Email, Licence: b.Licence, Teams: b.Teams, Workspace: b.Workspace, Roles: granted(b.Roles),

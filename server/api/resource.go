@@ -114,7 +114,11 @@ func (m *mounted) apis() {
 		}
 		return pageOf(m.API, in.Page, "apis", apis, func(api *store.API) string { return api.Name }, m.wireAPI)
 	})
-	register(m, "api.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body ResourceServerCreate }) (*apiAnswer, error) {
+	register(m, "api.create", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body ResourceServerCreate
+	},
+	) (*apiAnswer, error) {
 		made := in.Body.input()
 		made.Name, made.Workspace = in.Body.Name, in.Body.Workspace
 		api, err := m.Admin.CreateAPI(ctx, by, made)

@@ -81,7 +81,11 @@ func (m *mounted) roles() {
 		question.Page = Page{}
 		return pageOf(m.API, in.Page, question, roles, func(r *store.Role) string { return r.Ref }, m.wireRole)
 	})
-	register(m, "role.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body RoleCreate }) (*roleAnswer, error) {
+	register(m, "role.create", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body RoleCreate
+	},
+	) (*roleAnswer, error) {
 		b := &in.Body
 		r, err := m.Admin.CreateRole(ctx, by, admin.RoleInput{
 			Workspace: b.Workspace, Name: b.Name, Description: b.Description, Parents: b.Parents, Rules: rulesOf(b.Rules),

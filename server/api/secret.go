@@ -48,6 +48,7 @@ func (m *mounted) retire(ctx context.Context, by *admin.Actor, in *struct {
 type rotateInput struct {
 	ClientPath
 	Condition
+	Repeatable
 	Body *Rotate
 }
 

@@ -57,7 +57,11 @@ func (m *mounted) teams() {
 		}
 		return pageOf(m.API, in.Page, "teams", all, func(t *store.Team) string { return t.Name }, wireTeam)
 	})
-	register(m, "team.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body TeamCreate }) (*teamAnswer, error) {
+	register(m, "team.create", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body TeamCreate
+	},
+	) (*teamAnswer, error) {
 		made := in.Body.input()
 		made.Name = in.Body.Name
 		return teamSaid(m.Admin.CreateTeam(ctx, by, made))

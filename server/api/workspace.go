@@ -70,7 +70,11 @@ func (m *mounted) workspaces() {
 		}
 		return pageOf(m.API, in.Page, "workspaces", all, func(w *store.Workspace) string { return w.Name }, wireWorkspace)
 	})
-	register(m, "workspace.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body WorkspaceCreate }) (*workspaceAnswer, error) {
+	register(m, "workspace.create", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body WorkspaceCreate
+	},
+	) (*workspaceAnswer, error) {
 		made, err := in.Body.input()
 		if err != nil {
 			return nil, err
