@@ -64,7 +64,7 @@ func (a *Admin) CreateClient(ctx context.Context, by *Actor, in NewClient) (*Cre
 		return nil, err
 	}
 	if in.AdminAccess {
-		if err := a.mayGive(by, opClientCreate, gift{workspace: a.systemID(), licence: true}); err != nil {
+		if err := a.givesAdminAccess(by, opClientCreate); err != nil {
 			return nil, err
 		}
 	}

@@ -79,13 +79,13 @@ func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in
 // client loosens what binds itself, or who stole its secret could.
 func (a *Admin) widens(ctx context.Context, by *Actor, old, c *store.Client) error {
 	narrows := !old.Narrowed || c.Narrowed && slices.Equal(old.Roles, c.Roles)
-	looser := old.SCIMOnly && !c.SCIMOnly || c.Bearer && !old.Bearer ||
+	looser := old.SCIMOnly && !c.SCIMOnly || c.Bearer && !old.Bearer || c.AdminAccess && !old.AdminAccess ||
 		len(old.Addresses) > 0 && !slices.Equal(old.Addresses, c.Addresses) || !narrows
 	if looser && by.Client != nil && by.Client.ID == c.ID {
 		return a.refused(by, opClientEdit, old.Workspace, "a client does not loosen what binds itself; use another credential")
 	}
 	if c.AdminAccess && !old.AdminAccess {
-		if err := a.mayGive(by, opClientEdit, gift{workspace: a.systemID(), licence: true}); err != nil {
+		if err := a.givesAdminAccess(by, opClientEdit); err != nil {
 			return err
 		}
 	}
@@ -93,6 +93,18 @@ func (a *Admin) widens(ctx context.Context, by *Actor, old, c *store.Client) err
 		return nil
 	}
 	return a.givesClient(ctx, by, opClientEdit, c)
+}
+
+// givesAdminAccess is mayGive for admin access: only who works on accounts passes
+// on that right, or a token without it would make one that has it.
+func (a *Admin) givesAdminAccess(by *Actor, op Operation) error {
+	if err := a.mayGive(by, op, gift{workspace: a.systemID(), licence: true}); err != nil {
+		return err
+	}
+	if !a.may(by, opAccountInvite, a.systemID()) {
+		return a.refused(by, op, a.systemID(), "you have no admin access yourself, so you may not give it")
+	}
+	return nil
 }
 
 // givesClient is mayGive for what a client can do: who gets its secret gets that.

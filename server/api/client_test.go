@@ -86,7 +86,7 @@ func TestSB5RevokeStopsSecretAndTokensAtOnce(t *testing.T) {
 	}
 }
 
-func TestSB6AndQU6LastUseHasExactTimes(t *testing.T) {
+func TestSB6LastUseHasExactTimes(t *testing.T) {
 	w := start(t)
 	m := w.machine("default", "auditor")
 	before := w.want(http.StatusOK, "GET", "/clients/"+m.id, nil)
@@ -111,7 +111,7 @@ func TestSB6AndQU6LastUseHasExactTimes(t *testing.T) {
 	}
 }
 
-func TestQU7ToQU9RevokeRestoreDelete(t *testing.T) {
+func TestQU7RevokeThenRestoreThenDelete(t *testing.T) {
 	w := start(t)
 	m := w.machine("default", "auditor")
 	at := "/clients/" + m.id

@@ -3,6 +3,7 @@ package oauth
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ func (h *Handler) introspect(c *gin.Context) error {
 	}
 	if ok, after := h.introspectLimit.Allow(string(auth.client.ID), h.IntrospectRate, h.Now()); !ok {
 		return tooMany(after)
+	}
+	if auth.client.SCIMOnly {
+		return &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "this client is for provisioning (SCIM) and introspects nothing"}
 	}
 	text := f.get("token")
 	if text == "" {
@@ -100,7 +104,7 @@ type seenToken struct {
 // it introspects for, by what the token's account is granted now.
 func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken, bool) {
 	ws := caller.Client.Workspace
-	if ws != "" && !h.apiAccess(ws) {
+	if ws != "" && !h.apiAccess(ws) || caller.Client.SCIMOnly {
 		return seenToken{}, false
 	}
 	who := &policy.Caller{
