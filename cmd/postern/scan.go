@@ -78,7 +78,8 @@ type scanner struct {
 	read, places atomic.Int64
 	mu           sync.Mutex
 	found        []leakedText
-	objects      map[string][]leak.Found // of git, by object id
+	objects      map[string][]leak.Found // of one repository, by object id
+	messages     map[string]bool         // those that are commits and tags
 	trouble      []string                // what could not be read
 }
 
@@ -140,7 +141,7 @@ func (a *remote) scan(c *cobra.Command, o scanOptions, paths []string) error {
 	for i, issuer := range o.issuers {
 		o.issuers[i] = strings.TrimRight(issuer, "/")
 	}
-	s := &scanner{finder: leak.Finder{Issuers: o.issuers}, objects: map[string][]leak.Found{}}
+	s := &scanner{finder: leak.Finder{Issuers: o.issuers}}
 	end := s.progress(ctx, c.ErrOrStderr())
 	err := s.scan(ctx, c, o, paths)
 	end()

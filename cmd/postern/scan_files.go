@@ -62,9 +62,6 @@ func (p *pool) walk(ctx context.Context, root string) (repositories []string, er
 		p.paths <- root
 		return nil, nil
 	}
-	if isBare(root) {
-		return []string{root}, nil
-	}
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -84,6 +81,9 @@ func (p *pool) walk(ctx context.Context, root string) (repositories []string, er
 				return fs.SkipDir
 			}
 			return nil
+		case e.IsDir() && isBare(path):
+			repositories = append(repositories, path)
+			return fs.SkipDir
 		case e.Type().IsRegular():
 			p.paths <- path
 		}

@@ -67,7 +67,7 @@ func runGit(c *exec.Cmd, read func(*bufio.Reader) error) error {
 // history scans every object of a repository, those that no branch reaches any
 // more included, and then finds out which commits have what was found.
 func (s *scanner) history(ctx context.Context, dir string) error {
-	clear(s.objects)
+	s.objects, s.messages = map[string][]leak.Found{}, map[string]bool{}
 	all := git(ctx, dir, "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch")
 	err := runGit(all, func(r *bufio.Reader) error { return s.readObjects(r, func(string) string { return "" }) })
 	if err != nil || len(s.objects) == 0 {
@@ -116,6 +116,9 @@ func (s *scanner) object(r io.Reader, id, kind, name string) error {
 		return s.stream(name, r)
 	}
 	_, err := s.finder.Scan(&counting{r, &s.read}, func(found leak.Found) { s.objects[id] = append(s.objects[id], found) })
+	if kind != "blob" && s.objects[id] != nil {
+		s.messages[id] = true
+	}
 	s.places.Add(1)
 	return err
 }
@@ -157,7 +160,10 @@ func (s *scanner) name(ctx context.Context, dir string) error {
 	first := map[string]leakedText{}
 	for id, list := range s.objects {
 		at, known := places[id]
-		if !known { // a message of a commit or tag, or what nothing reaches
+		switch {
+		case s.messages[id]:
+			at = place{id, "(message)"}
+		case !known: // nothing reaches it
 			at = place{id, "(object)"}
 		}
 		for _, found := range list {

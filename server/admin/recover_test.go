@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 
 	"postern/server/admin"
@@ -55,6 +56,9 @@ func TestALostAdministratorComesBack(t *testing.T) {
 	}
 	if ok, err := secret.MatchesPassword(acc.PasswordHash, got.Password); !ok || err != nil {
 		t.Errorf("the new password does not match: %v", err)
+	}
+	if by, err := w.SignIn(t.Context(), "admin", got.Password, netip.MustParseAddr("192.0.2.1"), ""); err != nil || by.Account().ID != acc.ID {
+		t.Errorf("sign in with the new password: %v", err)
 	}
 	by := w.actor(got.Created.Client)
 	if _, err := w.RotateKey(t.Context(), by, "EdDSA"); err != nil {
