@@ -13,7 +13,7 @@ import (
 
 func (a *remote) accountCommands() *cobra.Command {
 	return group("account", "Manage accounts: people and technical users", a.accountListCommand(), a.accountGetCommand(),
-		a.accountInviteCommand(), a.accountReinviteCommand(), a.accountAcceptCommand(), a.accountEditCommand(),
+		a.accountInviteCommand(), a.accountReinviteCommand(), a.accountAcceptCommand(), a.accountAdoptCommand(), a.accountEditCommand(),
 		a.accountChange("deactivate", "Deactivate a person: sign-in and personal tokens stop at once"),
 		a.accountChange("reactivate", "Reactivate a person"), a.accountDeleteCommand())
 }

@@ -13,7 +13,7 @@ import (
 
 func (a *remote) teamCommands() *cobra.Command {
 	return group("team", "Manage teams: sets of people and technical users",
-		a.teamListCommand(), a.teamGetCommand(), a.teamCreateCommand(), a.teamEditCommand(), a.teamDeleteCommand(),
+		a.teamListCommand(), a.teamGetCommand(), a.teamCreateCommand(), a.teamEditCommand(), a.teamDeleteCommand(), a.teamAdoptCommand(),
 		a.teamMemberCommand("add", "Make accounts members of a team", http.MethodPut),
 		a.teamMemberCommand("remove", "Take accounts out of a team", http.MethodDelete))
 }

@@ -43,7 +43,7 @@ func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
 	now := store.At(h.Now())
 	if !hasSecret(client, c.hash, now) || client.State(now) != store.ClientActive ||
 		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil ||
-		!client.Authenticates("client_secret_basic") {
+		client.SCIMOnly || !client.Authenticates("client_secret_basic") {
 		return errGateway
 	}
 	if len(client.Addresses) > 0 {

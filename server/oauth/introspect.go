@@ -27,6 +27,9 @@ func (h *Handler) introspect(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if auth.client.SCIMOnly {
+		return &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "this client is for provisioning (SCIM) and nothing else"}
+	}
 	if ok, after := h.introspectLimit.Allow(string(auth.client.ID), h.IntrospectRate, h.Now()); !ok {
 		return tooMany(after)
 	}
@@ -103,6 +106,9 @@ type seenToken struct {
 // seenBy reports what a client may know of a token: only what is for an API that
 // it introspects for, by what the token's account is granted now.
 func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken, bool) {
+	if caller.Client.SCIMOnly {
+		return seenToken{}, false
+	}
 	ws := caller.Client.Workspace
 	if ws != "" && !h.apiAccess(ws) || caller.Client.SCIMOnly {
 		return seenToken{}, false

@@ -130,7 +130,7 @@ func (c compiler) comparison(f comparison) (matcher, error) {
 	a := top
 	if sub != nil {
 		a = sub
-	} else if top.Type == typeComplex {
+	} else if top.Type == typeComplex && f.value != nil {
 		// "emails co …" means the value of each (RFC 7643 section 2.4).
 		if sub = lookup(top.SubAttributes, "value"); sub == nil || !top.MultiValued {
 			return nil, badFilter("%s has parts; compare one of them", top.Name)

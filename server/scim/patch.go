@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -282,9 +283,7 @@ func implied(a *attribute, f filter) resource {
 	switch f := f.(type) {
 	case every:
 		for _, part := range f {
-			for k, v := range implied(a, part) {
-				out[k] = v
-			}
+			maps.Copy(out, implied(a, part))
 		}
 	case comparison:
 		if sub := lookup(a.SubAttributes, f.path.name); sub != nil && f.op == "eq" {
@@ -321,9 +320,7 @@ func withPart(in resource, sub *attribute, value any) resource {
 
 func merged(old, more resource) resource {
 	out := old.clone()
-	for k, v := range more {
-		out[k] = v
-	}
+	maps.Copy(out, more)
 	return out
 }
 

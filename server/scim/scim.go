@@ -281,7 +281,7 @@ func (r request) body() (object, error) {
 		return nil, &Error{Status: http.StatusUnsupportedMediaType, Detail: "send the body as " + contentType}
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Detail: "the body is larger than 4 MB"}
 	}
 	if err != nil {

@@ -79,7 +79,7 @@ func serve(t *testing.T) provisioner {
 	})
 	<-started
 	body, err := json.Marshal(map[string]any{
-		"name": "Identity provider", "workspace": "system", "roles": []string{"provisioner"}, "bearer": true, "admin_access": true,
+		"name": "Identity provider", "workspace": "system", "roles": []string{"provisioner"}, "scim_only": true, "admin_access": true,
 	})
 	if err != nil {
 		t.Fatal(err)
