@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/server"
+	"postern/server/limit"
 	"postern/server/secret"
 	"postern/store"
 )
@@ -66,6 +67,98 @@ func TestT17EveryRefusalOfAClientLooksAlike(t *testing.T) {
 			}
 		}
 	}
+}
+
+// T17 with imports left: whatever is wrong with a client, imported, native or
+// none, a stranger is told the same, to the byte; and the old secrets go on.
+func TestT17EveryRefusalLooksAlikeWhileImportsAreLeft(t *testing.T) {
+	n := start(t, noFailureLimit)
+	const bcrypt = "$2a$05$ra.75ozyTlL7NGE4uMm41.cAUvgzBCXwg5MVQFgc0xpWjlyJF.jnS"
+	const text = "old secret 1"
+	n.imports(t, "old-bcrypt", "old-argon2id", "old-revoked", "old-deleted", "old-never-used")
+	for _, id := range []string{"old-argon2id", "old-revoked", "old-deleted"} {
+		n.issue(t, as{id, text})
+	}
+	n.want(t, 200, "POST", "/clients/old-revoked/revoke", map[string]any{})
+	n.want(t, 200, "POST", "/clients/old-deleted/revoke", map[string]any{})
+	n.want(t, 200, "DELETE", "/clients/old-deleted", nil)
+	bare := func(a answer) answer {
+		a.header.Del("X-Request-Id")
+		a.header.Del("Date")
+		return a
+	}
+	unknown := store.NewClientID()
+	who := map[string]as{
+		"unknown client":                  {string(unknown), secret.New(unknown).Reveal()},
+		"unknown client, odd secret":      {"old-unknown", "hunter2"},
+		"native client":                   {string(n.Example.Client.ID), "hunter2"},
+		"native client, native secret":    {string(n.Example.Client.ID), secret.New(n.Example.Client.ID).Reveal()},
+		"imported":                        {"old-bcrypt", "hunter2"},
+		"imported and used":               {"old-argon2id", "hunter2"},
+		"imported, native secret":         {"old-bcrypt", secret.New("old-bcrypt").Reveal()},
+		"imported, its hash as a secret":  {"old-bcrypt", bcrypt},
+		"imported, its id in other case":  {"OLD-bcrypt", text},
+		"imported and revoked":            {"old-revoked", text},
+		"imported and revoked, wrong one": {"old-revoked", "hunter2"},
+		"imported and deleted":            {"old-deleted", text},
+	}
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+		want := bare(n.form(t, path, who["unknown client"], wantToken, "token=x"))
+		if want.status != http.StatusUnauthorized {
+			t.Errorf("%s: an unknown client got %d", path, want.status)
+		}
+		for name, each := range who {
+			if diff := cmp.Diff(want, bare(n.form(t, path, each, wantToken, "token=x")), cmp.AllowUnexported(answer{})); diff != "" {
+				t.Errorf("%s: %s does not look as an unknown client (-unknown +it):\n%s", path, name, diff)
+			}
+		}
+	}
+	n.issue(t, as{"old-never-used", text})
+	n.issue(t, as{"old-bcrypt", text})
+}
+
+// imports imports clients whose secret is "old secret 1".
+func (n *node) imports(t testing.TB, ids ...string) {
+	t.Helper()
+	var clients []map[string]any
+	for _, id := range ids {
+		clients = append(clients, map[string]any{
+			"client_id": id, "roles": []string{"example-reader"},
+			"secret_hash": "$2a$05$ra.75ozyTlL7NGE4uMm41.cAUvgzBCXwg5MVQFgc0xpWjlyJF.jnS",
+		})
+	}
+	got := n.want(t, 200, "POST", "/clients/import", map[string]any{"workspace": "default", "clients": clients}).json(t)
+	if got["imported"] != float64(len(ids)) {
+		t.Fatalf("imported: %v", got)
+	}
+}
+
+// The slow comparison of an import is bounded by the failures of who sends it: a
+// guess that would be answered 429 anyway costs nothing slow, and a secret that
+// was found right before passes all the same.
+func TestGuessesOfImportedSecretsEndWithTheFailureLimit(t *testing.T) {
+	n := start(t, func(o *server.Options) { o.FailuresPerClientAddress = limit.Rate{Count: 3, Per: time.Hour} })
+	n.imports(t, "old", "old-too")
+	const text = "old secret 1"
+	n.issue(t, as{"old", text})
+	for _, id := range []string{"old", "old-too", "nobody"} {
+		for i := range 6 {
+			want := http.StatusUnauthorized
+			if i >= 3 {
+				want = http.StatusTooManyRequests
+			}
+			if got := n.form(t, "/oauth2/token", as{id, "guess"}, wantToken); got.status != want || want == 429 && got.header.Get("Retry-After") == "" {
+				t.Errorf("guess %d of %s: %d %s, want %d", i, id, got.status, got.body, want)
+			}
+		}
+	}
+	n.issue(t, as{"old", text})
+	n.issue(t, by(n.Example))
+	if got := n.form(t, "/oauth2/token", as{"old-too", text}, wantToken); got.status != http.StatusTooManyRequests {
+		t.Errorf("the first use of an imported secret amid too many guesses: %d, want 429", got.status)
+	}
+	n.clock.advance(time.Hour)
+	n.issue(t, as{"old-too", text})
 }
 
 // lookups is a store that counts who is looked up.

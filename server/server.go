@@ -32,6 +32,7 @@ import (
 	"postern/server/notify"
 	"postern/server/oauth"
 	"postern/server/scim"
+	"postern/server/slow"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -91,6 +92,7 @@ type Server struct {
 	merger  *audit.Merger
 	notify  *notify.Deliverer
 	remind  *reminding
+	slow    *slow.Checker
 	admin   *admin.Admin
 	oauth   *oauth.Handler
 	api     *api.API
@@ -164,6 +166,11 @@ func (s *Server) rooms() error {
 		MayMail: o.Mail != nil, Wake: s.notify.Wake,
 	})
 	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
+	decoys, err := o.KEK.Derive("costs of decoys")
+	if err != nil {
+		return fmt.Errorf("derive the key of decoys: %w", err)
+	}
+	s.slow = slow.New(slow.Options{Cost: s.state.SlowCost, Key: decoys, Rehash: s.admin.RehashSecret, Log: o.Log})
 	return nil
 }
 
@@ -205,6 +212,7 @@ func (s *Server) doors() error {
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
 		Failures: limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress}),
+		Slow:     s.slow,
 		Address:  address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
@@ -216,7 +224,7 @@ func (s *Server) doors() error {
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
 	s.gateway = gateway.New(gateway.Options{
-		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Algorithm: o.Algorithm,
+		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
 	return nil
@@ -276,7 +284,7 @@ func (s *Server) Run(ctx context.Context, started func()) error {
 	case <-rooms.Done():
 	}
 	background.Go(func() error { s.policy.Run(rooms); return nil })
-	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.admin.Run, s.notify.Run, s.remind.run, s.prune} {
+	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.slow.Run, s.admin.Run, s.notify.Run, s.remind.run, s.prune} {
 		background.Go(func() error { return run(rooms) })
 	}
 	serving, stopServing := context.WithCancel(ctx)

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"postern/policy"
@@ -89,6 +90,8 @@ type Options struct {
 type Admin struct {
 	Options
 	signIns *signIns
+
+	hashing sync.Mutex // of the slow hashes of imports
 }
 
 // New returns an Admin.

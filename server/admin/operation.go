@@ -41,6 +41,7 @@ var (
 	opClientRevoke  = Operation{Name: "client.revoke", Method: "POST", Path: root + "/clients/{client}/revoke", Tag: "clients", Text: "Revoke a client: nothing of it works any more, at once"}
 	opClientRestore = Operation{Name: "client.restore", Method: "POST", Path: root + "/clients/{client}/restore", Tag: "clients", Text: "Restore a revoked client: its secrets work again, its old access tokens stay dead"}
 	opClientDelete  = Operation{Name: "client.delete", Method: "DELETE", Path: root + "/clients/{client}", Tag: "clients", Text: "Delete a revoked client for ever"}
+	opClientImport  = Operation{Name: "client.import", Method: "POST", Path: root + "/clients/import", Tag: "clients", Text: "Import clients of another server with their ids and secrets, up to 500 at a time"}
 
 	opRoleCreate = Operation{Name: "role.create", Method: "POST", Path: root + "/roles", Tag: "roles", Text: "Create a role"}
 	opRoleList   = Operation{Name: "role.list", Method: "GET", Path: root + "/roles", Tag: "roles", Text: "List roles"}
@@ -125,7 +126,7 @@ var (
 func Operations() []Operation {
 	return []Operation{
 		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke,
-		opClientRevoke, opClientRestore, opClientDelete,
+		opClientRevoke, opClientRestore, opClientDelete, opClientImport,
 		opWebhookCreate, opWebhookList, opWebhookGet, opWebhookEdit, opWebhookDelete, opWebhookRotate, opWebhookTest,
 		opWebhookDeliveries, opDeliveryRetry,
 		opRoleCreate, opRoleList, opRoleGet, opRoleEdit, opRoleDelete,

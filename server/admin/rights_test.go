@@ -20,6 +20,7 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	c, role, ws := w.made.Example.Client.ID, "default/example-reader", "default"
 	errs := map[string]error{}
 	_, errs["client.create"] = w.CreateClient(ctx, by, admin.NewClient{Name: "x", Workspace: ws})
+	_, errs["client.import"] = w.ImportClients(ctx, by, admin.ClientImport{Workspace: ws, Clients: []admin.ImportedClient{{ID: "x", SecretHash: "x"}}})
 	_, errs["client.list"] = w.Clients(ctx, by, admin.ClientList{})
 	_, errs["client.get"] = w.Client(ctx, by, c)
 	_, errs["client.edit"] = w.EditClient(ctx, by, c, admin.ClientEdit{Name: new("x")})

@@ -165,6 +165,7 @@ func (m *mounted) clients() {
 		c, err := m.Admin.Client(ctx, by, in.id())
 		return m.client(ctx, c, err)
 	})
+	register(m, "client.import", m.importClients)
 	register(m, "client.edit", m.editClient)
 	register(m, "client.confirm", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*changedClientAnswer, error) {
 		c, err := m.Admin.ConfirmClient(ctx, by, in.id())

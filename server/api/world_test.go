@@ -23,6 +23,8 @@ import (
 	"postern/server/audit"
 	"postern/server/keys"
 	"postern/server/oauth"
+	"postern/server/secret"
+	"postern/server/slow"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -44,9 +46,13 @@ type world struct {
 	usage   *usage.Recorder
 	sealer  *audit.Sealer
 	merger  *audit.Merger
-	ahead   atomic.Int64
-	log     *journal
-	root    string // the administrator's secret
+	slow    *slow.Checker
+	// rehashed is told when a secret was used and is kept by another hash.
+	rehashed chan store.ClientID
+	compared atomic.Int64 // slow hashes
+	ahead    atomic.Int64
+	log      *journal
+	root     string // the administrator's secret
 }
 
 // journal keeps what is logged.
@@ -113,12 +119,27 @@ func start(t testing.TB, edit ...func(*admin.Options)) *world {
 	}
 	w.root = w.Admin.Secret.Reveal()
 
+	w.rehashed = make(chan store.ClientID, 100)
+	w.slow = slow.New(slow.Options{
+		Cost: w.state.SlowCost, Log: log,
+		Rehash: func(ctx context.Context, client store.ClientID, id store.SecretID, old string, hash []byte, slow string) error {
+			err := w.admin.RehashSecret(ctx, client, id, old, hash, slow)
+			w.rehashed <- client
+			return err
+		},
+		Matches: func(given secret.Secret, hash string) (bool, error) {
+			w.compared.Add(1)
+			return secret.MatchesSlow(given, hash)
+		},
+	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- w.state.Run(ctx) }()
+	go func() { ended <- w.slow.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		<-ended //nolint:errcheck // it ends with its context
+		<-ended //nolint:errcheck // they end with their context
+		<-ended //nolint:errcheck
 		if err := backend.Close(); err != nil {
 			t.Error(err)
 		}
@@ -134,7 +155,7 @@ func start(t testing.TB, edit ...func(*admin.Options)) *world {
 	r.RedirectTrailingSlash = false
 	oauth.New(oauth.Options{
 		State: w.state, Policy: engine, Minter: token.NewMinter(token.MinterOptions{Keys: ring, Issuer: issuer}), Verifier: verifier,
-		Keys: ring, Admin: w.admin, Usage: w.usage, Metrics: telemetry.NewMetrics("test"), Issuer: issuer, Now: w.now, Log: log,
+		Keys: ring, Admin: w.admin, Usage: w.usage, Metrics: telemetry.NewMetrics("test"), Issuer: issuer, Slow: w.slow, Now: w.now, Log: log,
 	}).Routes(r)
 	w.doc = api.New(api.Options{
 		Admin: w.admin, Verifier: verifier, State: w.state, Issuer: issuer, Version: "test", Usage: w.usage, Now: w.now, Log: log,

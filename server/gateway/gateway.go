@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"postern/policy"
+	"postern/server/slow"
 	"postern/server/token"
 	"postern/server/usage"
 	"postern/store"
@@ -51,6 +52,8 @@ type Options struct {
 
 	Algorithm    string        // of tokens for APIs that do not say; empty means ES256
 	MaxStaleness time.Duration // older state than this is not decided from; 0 means 60 s; an API may ask for less
+
+	Slow *slow.Checker // of gateways' imported secrets; nil knows none
 
 	// RequireCredential asks every gateway for a credential. It is false only
 	// where strangers cannot reach the listener: on loopback. One that is sent

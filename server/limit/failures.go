@@ -41,6 +41,17 @@ func (f *Failures) Failed(client string, a netip.Addr, now time.Time) (blocked b
 	return !ok, wait
 }
 
+// Blocked reports whether a failure would be answered with 429 now, and after how
+// long to come again. It counts nothing.
+func (f *Failures) Blocked(client string, a netip.Addr, now time.Time) (blocked bool, retryAfter time.Duration) {
+	from := network(a)
+	if wait := f.addresses.wait(maphash.Comparable(f.addresses.seed, from), f.o.PerAddress, now); wait > 0 {
+		return true, wait
+	}
+	wait := f.clients.wait(maphash.Comparable(f.clients.seed, attempt{client, from}), f.o.PerClientAddress, now)
+	return wait > 0, wait
+}
+
 // Size returns how many counters are held.
 func (f *Failures) Size() int { return f.clients.size() + f.addresses.size() }
 

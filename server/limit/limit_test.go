@@ -164,6 +164,31 @@ func TestFailuresOfOneClientFromOneAddressAreBlocked(t *testing.T) {
 	}
 }
 
+// Blocked says what the next failure would be answered, and counts nothing.
+func TestBlockedCountsNothing(t *testing.T) {
+	f := limit.NewFailures(tight)
+	for n := range 12 {
+		for range 3 {
+			if b, retry := f.Blocked("cli1", home, noon()); b != (n >= 10) || b != (retry > 0) {
+				t.Fatalf("after %d failures: blocked=%t with a retry after %v", n, b, retry)
+			}
+		}
+		f.Failed("cli1", home, noon())
+	}
+	if b, _ := f.Blocked("cli1", away, noon()); b {
+		t.Error("blocked at an address that never failed")
+	}
+	for i := range 600 {
+		f.Failed(strings.Repeat("x", i), home, noon())
+	}
+	if b, retry := f.Blocked("cli2", home, noon()); !b || retry <= 0 {
+		t.Errorf("at an address that failed with many clients: blocked=%t with a retry after %v", b, retry)
+	}
+	if b, _ := limit.NewFailures(limit.FailureOptions{}).Blocked("cli1", home, noon()); b {
+		t.Error("blocked without a limit")
+	}
+}
+
 func TestFailuresWithManyClientsFromOneAddressAreBlocked(t *testing.T) {
 	f, blocked := limit.NewFailures(tight), 0
 	for i := range 5000 {

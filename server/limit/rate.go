@@ -96,6 +96,22 @@ func (t *table) give(name uint64, r Rate) {
 	}
 }
 
+// wait is how long until one more is within the rate; 0 is now.
+func (t *table) wait(name uint64, r Rate, now time.Time) time.Duration {
+	if r.None() {
+		return 0
+	}
+	at, step := now.UnixNano(), max(int64(r.Per)/int64(r.Count), 1)
+	s := &t.shards[name%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	drained := s.drained[name]
+	if drained < at || drained > at+int64(r.Per)+step { // as take has it
+		return 0
+	}
+	return max(0, time.Duration(drained+step-at-int64(r.Per)))
+}
+
 // makeRoom forgets some counters: those of a sample that have drained, which
 // lose nothing by it, or else the one that is nearest to it.
 func (s *shard) makeRoom(now int64) {

@@ -1,14 +1,17 @@
 package oauth
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"postern/server/secret"
+	"postern/server/slow"
 	"postern/store"
 )
 
@@ -162,14 +165,20 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	}
 	hash := text.Hash() // before the look-up: as long for an unknown client as for a known one
 	client, err := h.State.Client(ctx, store.ClientID(sent.id))
-	if errors.Is(err, store.ErrNotFound) {
-		return authenticated{}, errUnknown
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return authenticated{}, err
 	}
 	matched := matching(client, hash)
 	if matched == nil {
+		var slowErr error
+		if matched, slowErr = h.imported(ctx, sent.id, client, text, hash, from); slowErr != nil {
+			return authenticated{}, slowErr
+		}
+	}
+	switch {
+	case err != nil:
+		return authenticated{}, errUnknown
+	case matched == nil:
 		return authenticated{}, errWrongSecret
 	}
 	now := store.At(h.Now())
@@ -189,9 +198,36 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	return authenticated{client, matched, holder, sent.method}, nil
 }
 
+// imported returns the imported secret of a client if text is it, or nil; client
+// is nil if there is none of this id. While any imported secret is left it takes
+// as long whoever the client is. Where so much has failed that a failure would
+// not be counted any more, nothing slow is done for a guess: only a secret that
+// was found right before passes then.
+func (h *Handler) imported(ctx context.Context, id string, client *store.Client, text secret.Secret, hash []byte, from netip.Addr) (*store.ClientSecret, error) {
+	if h.Slow == nil || !h.Slow.Needed(client) {
+		return nil, nil //nolint:nilnil // no secret, as the comment says
+	}
+	if matched := h.Slow.Remembered(client, hash); matched != nil {
+		return matched, nil
+	}
+	if h.Failures != nil {
+		if blocked, after := h.Failures.Blocked(id, from, h.Now()); blocked {
+			return nil, tooMany(after)
+		}
+	}
+	matched, err := h.Slow.Check(ctx, store.ClientID(id), client, text, hash)
+	if errors.Is(err, slow.ErrBusy) {
+		return nil, tooMany(time.Second)
+	}
+	return matched, err
+}
+
 // matching returns the secret of the client that has this hash, or nil. It looks
 // at all of them whichever matches.
 func matching(c *store.Client, hash []byte) *store.ClientSecret {
+	if c == nil {
+		return nil
+	}
 	var matched *store.ClientSecret
 	for i := range c.Secrets {
 		if s := &c.Secrets[i]; secret.EqualHash(hash, s.Hash) {

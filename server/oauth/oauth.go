@@ -20,6 +20,7 @@ import (
 	"postern/server/admin"
 	"postern/server/keys"
 	"postern/server/limit"
+	"postern/server/slow"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -60,6 +61,8 @@ type Options struct {
 	TokenRate      limit.Rate      // requests of one client for tokens; the zero Rate is no limit
 	IntrospectRate limit.Rate      // and for introspection
 	Failures       *limit.Failures // of client authentication; nil is no limit
+
+	Slow *slow.Checker // of imported secrets; nil knows none
 
 	// Address is who sent a request, seen through trusted proxies only.
 	Address func(*http.Request) netip.Addr

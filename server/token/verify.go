@@ -213,7 +213,8 @@ func (v *Verifier) accept(ctx context.Context, t *Token, now store.Time) (*Calle
 	return caller, nil
 }
 
-// bearer verifies a client's secret that is sent as a bearer.
+// bearer verifies a client's secret that is sent as a bearer. Imported secrets
+// are none, whatever the client is: they do not say whose they are.
 func (v *Verifier) bearer(ctx context.Context, text string, now store.Time) (*Caller, error) {
 	given, id, err := secret.Parse(text)
 	if err != nil {
