@@ -13,7 +13,7 @@ import (
 func adminCommands() []*cobra.Command {
 	a := &remote{}
 	talking := []*cobra.Command{
-		a.webhookCommands(),
+		a.webhookCommands(), a.importCommands(),
 		a.clientCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(), a.teamCommands(), a.meCommands(),
 		a.tokenCommands(), a.checkCommand(), a.endpointsCommand(), a.keyCommands(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
 		a.applyCommand(), a.diffCommand(),
