@@ -19,7 +19,9 @@ import (
 //
 //	/oauth2/…  /.well-known/…   server/oauth
 //	/api/v1/…                   server/api
+//	/console/…                  server/console
 //	/scim/v2/…                  server/scim
+//	/console/…                  server/console
 func (s *Server) publicHandler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -32,6 +34,7 @@ func (s *Server) publicHandler() http.Handler {
 	r.NoMethod(func(c *gin.Context) { problem(c, http.StatusMethodNotAllowed, "this path does not answer this method") })
 	s.oauth.Routes(r)
 	s.api.Mount(r)
+	s.console.Mount(r)
 	r.Any(scim.Prefix+"/*path", gin.WrapH(s.scim))
 	return s.around("public", r)
 }

@@ -26,6 +26,7 @@ import (
 	"postern/server/admin"
 	"postern/server/api"
 	"postern/server/audit"
+	"postern/server/console"
 	"postern/server/gateway"
 	"postern/server/keys"
 	"postern/server/limit"
@@ -98,6 +99,7 @@ type Server struct {
 	api     *api.API
 	scim    *scim.Handler
 	gateway *gateway.Handler
+	console *console.Console
 	metrics *telemetry.Metrics
 	ids     *telemetry.RequestIDs
 	ready   readiness
@@ -223,6 +225,7 @@ func (s *Server) doors() error {
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
+	s.console = console.New(console.Options{Admin: s.admin, Address: address, Log: o.Log})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,

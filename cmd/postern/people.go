@@ -60,12 +60,13 @@ func (s *session) invitation(ctx context.Context, r request) error {
 	err = s.show(answer.body, func(w *page) {
 		var f facts
 		f.add("account", made.Account.Name)
+		f.add("link", made.Link)
 		f.add("token", made.Token)
 		f.add("expires", s.at(made.ExpiresAt))
 		f.write(w)
 		w.println()
 	})
-	s.warnings(append([]string{"the token is shown this once; whoever has it sets the password: postern account accept"}, made.Warnings...))
+	s.warnings(append([]string{"link and token are shown this once; whoever has one sets the password"}, made.Warnings...))
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"postern/server/limit"
+	"postern/server/notify"
 	"postern/server/secret"
 	"postern/store"
 )
@@ -127,7 +128,7 @@ func (a *Admin) SignIn(ctx context.Context, name string, password secret.Secret,
 		return nil, err
 	}
 	if err := a.signIns.attempt(name, from, a.Now()); err != nil {
-		a.locked(acc, from, requestID)
+		a.locked(ctx, acc, from, requestID)
 		return nil, err
 	}
 	hash := nobody
@@ -184,9 +185,21 @@ func (a *Admin) personNamed(ctx context.Context, name string) (*store.Account, e
 	return acc, nil
 }
 
-// locked tells the audit that an account is locked for a while.
-func (a *Admin) locked(acc *store.Account, from netip.Addr, requestID string) {
-	if acc == nil || a.Refusals == nil {
+// locked tells the audit, and once in the time that it lasts those who want to
+// hear of it, that an account is locked for a while.
+func (a *Admin) locked(ctx context.Context, acc *store.Account, from netip.Addr, requestID string) {
+	if acc == nil {
+		return
+	}
+	now := a.now()
+	err := a.Notify(ctx, Event{
+		Type: notify.AccountLocked, Account: acc, Mail: []store.AccountID{acc.ID}, Reason: "too many attempts to sign in",
+		Once: notify.AccountLocked + " " + string(acc.ID), At: now - now%store.Time(triesPer.Milliseconds()), Until: now.Add(2 * triesPer),
+	})
+	if err != nil {
+		a.Log.WarnContext(ctx, "nobody was told of a locked account", "account", acc.ID, "error", err)
+	}
+	if a.Refusals == nil {
 		return
 	}
 	e := a.entry(&Actor{Address: from, RequestID: requestID}, entry{

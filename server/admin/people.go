@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
+	"postern/server/notify"
 	"postern/server/secret"
 	"postern/store"
 )
@@ -90,7 +92,7 @@ func (a *Admin) inviteAccount(ctx context.Context, by *Actor, in NewAccount) (*I
 		also = append(also, store.Insert(newGrant(store.HolderID(acc.ID), ws.ID, given, acc.CreatedAt)))
 		out.Warnings = warnings
 	}
-	a.invite(out)
+	also = append(also, a.invite(ctx, by, out)...)
 	err = a.change(ctx, by, entry{operation: opAccountInvite.Name, workspace: a.systemID(), after: acc, name: acc.Name}, append(also, store.Insert(acc))...)
 	if err != nil {
 		return nil, err
@@ -99,11 +101,23 @@ func (a *Admin) inviteAccount(ctx context.Context, by *Actor, in NewAccount) (*I
 	return out, nil
 }
 
-// invite gives the account a new one-time link.
-func (a *Admin) invite(out *Invited) {
+// invite gives the account a new one-time link, and returns the mail that brings
+// it: none where mail is not configured or the person has no address.
+func (a *Admin) invite(ctx context.Context, by *Actor, out *Invited) []store.Write {
 	out.Token = secret.NewInvitation(out.Account.ID)
 	out.Ends = a.now().Add(inviteLife)
 	out.Account.InviteHash, out.Account.InviteEnds = out.Token.Hash(), out.Ends
+	e := Event{Type: notify.AccountInvited, Account: out.Account, Link: a.InvitationLink(out.Token)}
+	if acc := by.Account(); acc != nil {
+		e.Actor = acc.Name
+	}
+	return a.mailWrite(ctx, out.Account.ID, e)
+}
+
+// InvitationLink is the one-time link of an invitation: a page that sets the
+// password.
+func (a *Admin) InvitationLink(token secret.Secret) string {
+	return strings.TrimSuffix(a.Issuer, "/") + "/console/invitation?token=" + token.Reveal()
 }
 
 // ReinviteAccount makes a new one-time link for a person, in place of one that
@@ -126,8 +140,8 @@ func (a *Admin) ReinviteAccount(ctx context.Context, by *Actor, idOrName string)
 	}
 	acc := *old
 	out := &Invited{Account: &acc}
-	a.invite(out)
-	err = a.change(ctx, by, entry{operation: opAccountReinvite.Name, workspace: a.systemID(), before: old, after: &acc, name: acc.Name}, store.Update(&acc))
+	mail := a.invite(ctx, by, out)
+	err = a.change(ctx, by, entry{operation: opAccountReinvite.Name, workspace: a.systemID(), before: old, after: &acc, name: acc.Name}, append(mail, store.Update(&acc))...)
 	out.Account = stored(&acc, store.OpUpdate)
 	return out, err
 }

@@ -22,6 +22,7 @@ type AccountInvite struct {
 // Invitation is the one answer that holds the token of a one-time link.
 type Invitation struct {
 	Token     string   `json:"token" doc:"Shown this once. It sets a password, once."`
+	Link      string   `json:"link" doc:"The page that takes it, for the person who was invited."`
 	ExpiresAt Time     `json:"expires_at"`
 	Warnings  []string `json:"warnings"`
 	Account   *Account `json:"account"`
@@ -162,7 +163,7 @@ func (m *mounted) invitation(made *admin.Invited, err error) (*invitationAnswer,
 		return nil, err
 	}
 	return &invitationAnswer{etag(made.Account.Revision), Invitation{
-		Token: made.Token.Reveal(), ExpiresAt: Time(made.Ends), Warnings: orEmpty(made.Warnings), Account: m.wireAccount(made.Account),
+		Token: made.Token.Reveal(), Link: m.Admin.InvitationLink(made.Token), ExpiresAt: Time(made.Ends), Warnings: orEmpty(made.Warnings), Account: m.wireAccount(made.Account),
 	}}, nil
 }
 
