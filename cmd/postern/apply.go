@@ -297,7 +297,7 @@ func (s *session) apply(ctx context.Context, plan *declare.Plan, server declare.
 		}()
 		defer func() { _ = f.Sync() }()
 		lines := json.NewEncoder(f)
-		o.Secrets = func(made declare.Secret) error { return lines.Encode(made) }
+		o.Secrets = func(made declare.Secret) error { return lines.Encode(made) } //nolint:gosec // this file is for the secrets
 	}
 	bar := newProgress(s.cmd.ErrOrStderr(), len(plan.Changes), time.Now)
 	o.Progress = func(c *declare.Change) {

@@ -48,13 +48,13 @@ func (p *progress) add() {
 	if spent := now.Sub(p.began); p.done < p.total && spent > time.Second {
 		left = fmt.Sprintf("  %s left", (spent * time.Duration(p.total-p.done) / time.Duration(p.done)).Round(time.Second))
 	}
-	fmt.Fprintf(p.w, "\r[%s%s] %d of %d%s\x1b[K", strings.Repeat("=", full), strings.Repeat(" ", barCells-full), p.done, p.total, left)
+	_, _ = fmt.Fprintf(p.w, "\r[%s%s] %d of %d%s\x1b[K", strings.Repeat("=", full), strings.Repeat(" ", barCells-full), p.done, p.total, left)
 }
 
 // clear takes the bar away, for a line in its place.
 func (p *progress) clear() {
 	if p.drawn {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
 		p.drawn = false
 	}
 }

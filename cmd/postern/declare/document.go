@@ -26,13 +26,13 @@ type Document struct {
 }
 
 // Fault is what is wrong with a file.
-type Fault struct {
+type Fault struct { //nolint:errname // the word of the API
 	File    string
 	Line    int
 	Message string
 }
 
-func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message) } //nolint:errname // the word of the API
+func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message) }
 
 // Version is that of the form of files. It may stand in any document; one that
 // says nothing is of this version, for ever.

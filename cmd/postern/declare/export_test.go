@@ -22,7 +22,7 @@ func TestExportThenApplyChangesNothing(t *testing.T) {
 			w.apply("kind: client\nkey: idle\nworkspace: acme\nstatus: revoked\n---\nkind: client\nkey: ci-2\nworkspace: acme\nlicence: reader\n")
 			w.rest("POST", "/clients", object{"workspace": "acme", "name": "pending", "key": "pending", "confirm": true})
 			w.rest("POST", "/clients", object{"workspace": "default", "name": "for ever", "key": "for-ever", "expires_in": "never"})
-			w.rest("POST", "/clients", object{"workspace": "default", "name": "Äther: \"no\"\n", "key": "odd", "expires_in": "1.5s"})
+			w.rest("POST", "/clients", object{"workspace": "default", "name": "Ölmühle: \"no\"\n", "key": "odd", "expires_in": "1.5s"})
 			file := w.export()
 			for _, secret := range w.made {
 				for _, text := range []string{secret.Secret, secret.SecretID, secret.Invitation} {

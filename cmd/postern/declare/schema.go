@@ -50,14 +50,6 @@ type kind struct {
 	fields []field
 }
 
-func (k *kind) field(name string) *field {
-	i := slices.IndexFunc(k.fields, func(f field) bool { return f.name == name })
-	if i < 0 {
-		return nil
-	}
-	return &k.fields[i]
-}
-
 // kindNamed returns a kind, or nil.
 func kindNamed(name string) *kind {
 	all := kinds()

@@ -162,11 +162,11 @@ func endpointLine(e api.Endpoint) string {
 }
 
 func grantedLine(g api.GrantedRole) string {
-	line := g.Role
+	parts := []string{g.Role}
 	for _, param := range slices.Sorted(maps.Keys(g.Resources)) {
-		line += " " + param + "=" + strings.Join(slices.Sorted(slices.Values(g.Resources[param])), ",")
+		parts = append(parts, param+"="+strings.Join(slices.Sorted(slices.Values(g.Resources[param])), ","))
 	}
-	return line
+	return strings.Join(parts, " ")
 }
 
 // wire is a value as REST wants it.
