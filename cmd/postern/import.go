@@ -16,7 +16,7 @@ import (
 
 func (a *remote) importCommands() *cobra.Command {
 	realm, roles := "", map[string]string{}
-	keycloak := a.importCommand("keycloak", "an export of a Keycloak realm", `  postern import keycloak realm.json --workspace default --dry-run
+	keycloak := a.importCommand("keycloak", "a Keycloak realm's export", `  postern import keycloak realm.json --workspace default --dry-run
   postern import keycloak realm.json --workspace default --role example-reader --map order-reader=example-reader`,
 		func(text []byte) (*importing.List, error) { return importing.Keycloak(text, realm, roles) })
 	keycloak.Flags().StringVar(&realm, "realm", "", "realm to take, if the file holds several")
@@ -24,7 +24,7 @@ func (a *remote) importCommands() *cobra.Command {
 	return group("import", "Import clients of other servers: their ids and secrets go on working",
 		keycloak,
 		a.importCommand("hydra", "a list of Ory Hydra's clients", `  postern import hydra clients.json --workspace default --role example-reader`, importing.Hydra),
-		a.importCommand("csv", "a table with the columns client_id, secret or secret_hash, and name, description, workspace, roles, expires",
+		a.importCommand("csv", "a table in CSV",
 			`  postern import csv clients.csv --workspace default --dry-run`, importing.CSV))
 }
 
