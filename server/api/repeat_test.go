@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,10 +51,7 @@ func TestRepeatReturnsTheSameObject(t *testing.T) {
 			t.Errorf("%s, laid out in another way: got %s", name, again.body)
 		}
 		// Another request with the same key is refused, and makes nothing.
-		other := object{}
-		for k, v := range tt.body {
-			other[k] = v
-		}
+		other := maps.Clone(tt.body)
 		other["name"] = "y"
 		w.want(http.StatusUnprocessableEntity, "POST", tt.path, other, key, name)
 		w.want(http.StatusUnprocessableEntity, "POST", "/roles", object{"name": "z", "workspace": "default"}, key, name)

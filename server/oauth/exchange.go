@@ -11,7 +11,7 @@ import (
 
 // typeAccessToken is the one type of token that goes in and comes out (RFC 8693
 // section 3).
-const typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+const typeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // the name of a type
 
 // subject finds out whose token is to be exchanged (RFC 8693 section 2.1). It is
 // a secret that is used as a bearer, of a service or a person, and stands for the

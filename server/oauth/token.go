@@ -19,7 +19,7 @@ import (
 // The grant types that are served.
 const (
 	grantClientCredentials = "client_credentials"
-	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // the name of a grant type
 )
 
 // token issues an access token (RFC 6749 section 4.4, RFC 8693 section 2).
