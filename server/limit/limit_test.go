@@ -231,6 +231,21 @@ func TestAddressesOfOneMachineAreOne(t *testing.T) {
 	}
 }
 
+func TestAllowFromCountsAMachineOnce(t *testing.T) {
+	l, rate := limit.NewLimiter(0), limit.Rate{Count: 1, Per: time.Hour}
+	for _, tt := range []struct {
+		from string
+		want bool
+	}{
+		{"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false}, {"192.0.2.2", true},
+		{"2001:db8::1", true}, {"2001:db8::2", false}, {"2001:db8:0:1::1", true},
+	} {
+		if ok, wait := l.AllowFrom(netip.MustParseAddr(tt.from), rate, noon()); ok != tt.want || ok != (wait == 0) {
+			t.Errorf("from %s: allowed=%t, wait %v; want %t", tt.from, ok, wait, tt.want)
+		}
+	}
+}
+
 func TestManyGoroutinesShareOneRate(t *testing.T) {
 	l, rate := limit.NewLimiter(0), limit.Rate{Count: 100, Per: time.Hour}
 	var allowed atomic.Int64
