@@ -86,15 +86,15 @@ func (d *Deliverer) sendMail(ctx context.Context, one *store.Delivery) (result, 
 	}
 	to, err := mail.ParseAddress(person.Email)
 	if err != nil {
-		return result{never: true, untold: true, reason: "the account's address is none"}, nil
+		return result{never: true, untold: true, reason: "the account's address is none"}, nil //nolint:nilerr // it ends the delivery, and is no error of the store
 	}
 	var b Body
 	if err := json.Unmarshal(one.Body, &b); err != nil {
-		return result{never: true, untold: true, reason: "the event cannot be read"}, nil
+		return result{never: true, untold: true, reason: "the event cannot be read"}, nil //nolint:nilerr // it ends the delivery, and is no error of the store
 	}
 	link, err := d.unsealed(one, &b)
 	if err != nil {
-		return result{never: true, untold: true, reason: err.Error()}, nil
+		return result{never: true, untold: true, reason: err.Error()}, nil //nolint:nilerr // it ends the delivery, and is no error of the store
 	}
 	subject, lines := text(&b, link)
 	message := d.o.Mailer.message(string(one.ID), to.Address, subject, lines)
@@ -154,7 +154,7 @@ func (m *Mailer) send(ctx context.Context, to string, message []byte) error {
 		return err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })() //nolint:errcheck // it only ends the talk
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return err

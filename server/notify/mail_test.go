@@ -60,10 +60,10 @@ func newPostOffice(t *testing.T, w *world, edit ...func(*postOffice)) *postOffic
 			if err != nil {
 				return
 			}
-			p.sessions.Go(func() { defer conn.Close(); p.session(conn, false) })
+			p.sessions.Go(func() { p.session(conn, false); _ = conn.Close() })
 		}
 	})
-	t.Cleanup(func() { listener.Close(); p.sessions.Wait() })
+	t.Cleanup(func() { _ = listener.Close(); p.sessions.Wait() })
 	return p
 }
 
@@ -361,7 +361,7 @@ func TestMailByTLSFromTheFirstByte(t *testing.T) {
 		_, _ = io.WriteString(conn, "220 office ready\r\n")
 		p.session(conn, true)
 	})
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
 	w.mail("dlv1", "ada@example.com", expiring("x"))
 	w.run(w.deliverer(p.mailer(w, func(o *notify.MailOptions) { o.Address, o.TLS = listener.Addr().String(), notify.MailTLS })))
 	if d := w.until("dlv1", ended); d.Status != store.DeliveryDone || len(p.all()) != 1 {

@@ -34,7 +34,7 @@ func (d *Deliverer) sendWebhook(ctx context.Context, one *store.Delivery) (resul
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(one.Body))
 	if err != nil {
-		return result{never: true, reason: "the URL cannot be called"}, nil
+		return result{never: true, reason: "the URL cannot be called"}, nil //nolint:nilerr // it ends the delivery, and is no error of the store
 	}
 	now := d.now()
 	req.Header.Set("Content-Type", "application/json")

@@ -213,7 +213,7 @@ func newNames(t *testing.T) *names {
 	}
 	n := &names{at: conn.LocalAddr().String()}
 	ended := make(chan struct{})
-	t.Cleanup(func() { conn.Close(); <-ended })
+	t.Cleanup(func() { _ = conn.Close(); <-ended })
 	go func() {
 		defer close(ended)
 		buf := make([]byte, 1500)
@@ -259,7 +259,7 @@ func TestOutboundReasonsNameNoPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := listener.Addr().String()
-	listener.Close()
+	_ = listener.Close()
 	_, refused := call(t, outbound.New(outbound.Options{Allow: loopback}), "https://"+at)
 	_, private := call(t, outbound.New(outbound.Options{}), "https://"+at)
 	for err, want := range map[error]string{
