@@ -54,11 +54,11 @@ func (f Filter) Matches(kind, resource string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return m(everything(k, resource)), nil
+	return m(everything(resource)), nil
 }
 
 // everything reads a resource with what is read-only.
-func everything(k *kind, text string) resource {
+func everything(text string) resource {
 	o, err := decodeObject([]byte(text))
 	if err != nil {
 		panic(err)
@@ -96,7 +96,7 @@ func Patch(kind, resource, body string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	before := everything(k, resource)
+	before := everything(resource)
 	kept, _ := json.Marshal(before)
 	out, err := k.patch(before, ops)
 	if after, _ := json.Marshal(before); string(after) != string(kept) {
@@ -130,6 +130,6 @@ func Select(kind, resource string, only, without []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(s.apply(k, everything(k, resource)))
+	text, err := json.Marshal(s.apply(k, everything(resource)))
 	return string(text), err
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -146,12 +147,7 @@ func (c compiler) comparison(f comparison) (matcher, error) {
 		if len(found) == 0 {
 			return f.op == "ne" && f.value != nil || f.op == "eq" && f.value == nil
 		}
-		for _, v := range found {
-			if holds(v) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(found, holds)
 	}, nil
 }
 

@@ -275,7 +275,7 @@ func (p *parser) compared(at path) (filter, error) {
 
 // value reads false, null, true, a number or a string, as JSON writes them.
 func (p *parser) value() (any, error) {
-	start, end := p.at, p.at
+	start := p.at
 	if p.take('"') {
 		for p.at < len(p.text) && p.text[p.at] != '"' {
 			if p.text[p.at] == '\\' {
@@ -283,11 +283,11 @@ func (p *parser) value() (any, error) {
 			}
 			p.at++
 		}
-		end = min(p.at+1, len(p.text))
+		p.at++
 	} else {
 		p.word()
-		end = p.at
 	}
+	end := min(p.at, len(p.text))
 	d := json.NewDecoder(strings.NewReader(p.text[start:end]))
 	d.UseNumber()
 	var v any

@@ -151,7 +151,7 @@ func (p *patcher) at(op operation, t target) error {
 		return notMutable("%s is read-only", short(t.full().String()))
 	case sub != nil && sub.Mutability == immutable:
 		return notMutable("%s cannot be changed; remove the value and add another", short(t.full().String()))
-	case t.with != nil && !(top.MultiValued && top.Type == typeComplex):
+	case t.with != nil && (!top.MultiValued || top.Type != typeComplex):
 		return badFilter("%s has no values to choose from", top.Name)
 	case t.with != nil:
 		return p.chosen(op, t, top, sub)

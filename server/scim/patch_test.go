@@ -26,11 +26,15 @@ func TestPatch(t *testing.T) {
 		name, kind, before, ops string
 		want                    string // members that differ; null is gone
 	}{
-		{"add members (RFC 7644 section 3.5.2.1)", "Group", tours, `{"op":"add","path":"members","value":[{"display":"Babs","$ref":"https://x/Users/c","value":"c"}]}`,
-			`{"members":[{"value":"a","type":"User"},{"value":"b","type":"User"},{"value":"c","$ref":"https://x/Users/c"}]}`},
+		{
+			"add members (RFC 7644 section 3.5.2.1)", "Group", tours, `{"op":"add","path":"members","value":[{"display":"Babs","$ref":"https://x/Users/c","value":"c"}]}`,
+			`{"members":[{"value":"a","type":"User"},{"value":"b","type":"User"},{"value":"c","$ref":"https://x/Users/c"}]}`,
+		},
 		{"add one that is there", "Group", tours, `{"op":"add","path":"members","value":[{"value":"a","type":"User"}]}`, `{}`},
-		{"op in another case, one value without its list", "Group", tours, `{"OP":"Add","Path":"MEMBERS","Value":{"value":"c"}}`,
-			`{"members":[{"value":"a","type":"User"},{"value":"b","type":"User"},{"value":"c"}]}`},
+		{
+			"op in another case, one value without its list", "Group", tours, `{"OP":"Add","Path":"MEMBERS","Value":{"value":"c"}}`,
+			`{"members":[{"value":"a","type":"User"},{"value":"b","type":"User"},{"value":"c"}]}`,
+		},
 		{"remove one by a filter (section 3.5.2.2)", "Group", tours, `{"op":"remove","path":"members[value eq \"a\"]"}`, `{"members":[{"value":"b","type":"User"}]}`},
 		{"remove one by its value", "Group", tours, `{"op":"Remove","path":"members","value":[{"value":"a"}]}`, `{"members":[{"value":"b","type":"User"}]}`},
 		{"remove one that is not there", "Group", tours, `{"op":"remove","path":"members[value eq \"z\"]"}`, `{}`},
@@ -42,16 +46,22 @@ func TestPatch(t *testing.T) {
 
 		{"a sub-attribute", "User", barbara, `{"op":"replace","path":"name.familyName","value":"Smith"}`, `{"name":{"givenName":"Barbara","familyName":"Smith"}}`},
 		{"some of a complex attribute", "User", barbara, `{"op":"replace","path":"name","value":{"familyName":"Smith"}}`, `{"name":{"givenName":"Barbara","familyName":"Smith"}}`},
-		{"by its URN", "User", barbara, `{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:name.formatted","value":"B. J."}`,
-			`{"name":{"givenName":"Barbara","familyName":"Jensen","formatted":"B. J."}}`},
+		{
+			"by its URN", "User", barbara, `{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:name.formatted","value":"B. J."}`,
+			`{"name":{"givenName":"Barbara","familyName":"Jensen","formatted":"B. J."}}`,
+		},
 		{"active as a text", "User", barbara, `{"op":"Replace","path":"active","value":"False"}`, `{"active":false}`},
-		{"names with dots, as Entra ID sends them", "User", barbara, `{"op":"add","value":{"name.givenName":"Babs","urn:other:2.0:User:department":"x","nickName":"y"}}`,
-			`{"name":{"givenName":"Babs","familyName":"Jensen"}}`},
+		{
+			"names with dots, as Entra ID sends them", "User", barbara, `{"op":"add","value":{"name.givenName":"Babs","urn:other:2.0:User:department":"x","nickName":"y"}}`,
+			`{"name":{"givenName":"Babs","familyName":"Jensen"}}`,
+		},
 		{"in the member of its URN", "User", barbara, `{"op":"add","value":{"urn:ietf:params:scim:schemas:core:2.0:User":{"displayName":"B"}}}`, `{"displayName":"B"}`},
 		{"a value that matches", "User", barbara, `{"op":"replace","path":"emails[type eq \"work\"].value","value":"n@e"}`, `{"emails":[{"value":"n@e","type":"work","primary":true}]}`},
 		{"a value that none matches is made", "User", `{"userName":"b","active":true}`, `{"op":"add","path":"emails[type eq \"work\"].value","value":"n@e"}`, `{"emails":[{"value":"n@e","type":"work"}]}`},
-		{"of two that are primary the new one", "User", barbara, `{"op":"add","path":"emails","value":[{"value":"n@e","type":"home","primary":true}]}`,
-			`{"emails":[{"value":"w@e","type":"work","primary":false},{"value":"n@e","type":"home","primary":true}]}`},
+		{
+			"of two that are primary the new one", "User", barbara, `{"op":"add","path":"emails","value":[{"value":"n@e","type":"home","primary":true}]}`,
+			`{"emails":[{"value":"w@e","type":"work","primary":false},{"value":"n@e","type":"home","primary":true}]}`,
+		},
 		{"a part of every value", "User", barbara, `{"op":"remove","path":"emails.primary"}`, `{"emails":[{"value":"w@e","type":"work"}]}`},
 		{"nothing is added by null", "User", barbara, `{"op":"add","path":"displayName","value":null}`, `{}`},
 	}

@@ -128,9 +128,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Observe("scim", refused.status)
 		return
 	}
-	found, id, err := h.route(r.Method, r.URL.Path)
+	found, id, err := h.route(r.Method, r.URL.Path) //nolint:contextcheck // routes are made here, and get the request when they are run
 	if err != nil {
-		if allowed := h.methods(r.URL.Path); err.Status == http.StatusMethodNotAllowed {
+		if allowed := h.methods(r.URL.Path); err.Status == http.StatusMethodNotAllowed { //nolint:contextcheck // the same
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
 		}
 		h.fail(w, err)
