@@ -28,8 +28,13 @@ role on Postern's own API.`,
 				return err
 			}
 			t := &table{none: "There are no endpoints that this token may call.", columns: []column{
-				{title: "API"}, {title: "METHODS", least: 7}, {title: "PATH", least: 20}, {title: "ONLY", least: 12},
-				{title: "SUMMARY", least: 12, spare: true}, {title: "WORKSPACE", spare: true}, {title: "SCOPES", spare: true},
+				{title: "API"},
+				{title: "METHODS", least: 7},
+				{title: "PATH", least: 20},
+				{title: "ONLY", least: 12},
+				{title: "SUMMARY", least: 12, spare: true},
+				{title: "WORKSPACE", spare: true},
+				{title: "SCOPES", spare: true},
 			}}
 			for i := range found {
 				e := &found[i]

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -83,9 +84,7 @@ func TestDP10ListsWhatTheTokenMayCall(t *testing.T) {
 	}
 	with := func(key, value string) map[string]string {
 		out := map[string]string{key: value}
-		for k, v := range want {
-			out[k] = v
-		}
+		maps.Copy(out, want)
 		return out
 	}
 	// A plain service client without any role on postern, by a token for thermo.

@@ -119,7 +119,7 @@ func decisions(t *testing.T, h http.Handler) string {
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Shutdown(t.Context()) // it is done: connections are closed as they are
-		<-ended
+		<-ended                          //nolint:errcheck // it ends by Shutdown
 	})
 	return l.Addr().String()
 }
@@ -158,7 +158,7 @@ func run(t *testing.T, traefik string, facts map[string]string) (string, error) 
 	go func() { ended <- cmd.Wait() }()
 	stop := func() {
 		_ = cmd.Process.Signal(syscall.SIGKILL) // its configuration dies with it
-		<-ended
+		<-ended                                 //nolint:errcheck // it was killed
 		if t.Failed() {
 			t.Logf("traefik said:\n%s", &said)
 		}
@@ -168,7 +168,11 @@ func run(t *testing.T, traefik string, facts map[string]string) (string, error) 
 	defer again.Stop()
 	late := time.After(30 * time.Second)
 	for {
-		if answer, err := http.Get("http://" + address + "/health"); err == nil {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/health", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := http.DefaultClient.Do(r); err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				t.Cleanup(stop)
