@@ -5,6 +5,7 @@ package schematest_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -64,10 +65,19 @@ ensure_resource_availability.enabled = false
 ignored_auth.enabled = true
 
 # The credential of these requests is a client, too, and its id is in answers: what
-# would end or bind it is asked of another one. Nothing else is left out.
+# would end or bind it is asked of others. Nothing else is left out.
 [[operations]]
 include-operation-id = ["client.revoke", "client.edit", "client.rotate", "client.secret.revoke"]
 parameters = { "path.client" = "${POSTERN_CLIENT}" }
+
+[[operations]]
+include-operation-id = ["me.client.revoke", "me.client.rotate", "me.client.secret.revoke", "me.client.delete"]
+parameters = { "path.client" = "${POSTERN_OWN_CLIENT}" }
+
+# A client may be called import: the path is of both, and so is what it allows.
+[[operations]]
+include-operation-id = "client.import"
+checks.allow_header_conformance.enabled = false
 
 # Edits of what is there, since made-up names lead no further than 404.
 [[operations]]
@@ -155,7 +165,7 @@ func TestSchemathesisFindsNoUndocumentedAnswer(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), schemathesis, "--config-file", file, "run", "--no-color", "--url", url, url+"/api/v1/openapi.json")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "POSTERN_TOKEN="+bearer, "POSTERN_CLIENT="+client, "COLUMNS=100")
+	cmd.Env = append(os.Environ(), "POSTERN_TOKEN="+bearer, "POSTERN_CLIENT="+client, "POSTERN_OWN_CLIENT="+another(t, url, bearer), "COLUMNS=100")
 	out, err := cmd.CombinedOutput()
 	text := plain(out)
 	if err != nil {
@@ -193,6 +203,29 @@ func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(p)
+}
+
+// another makes another personal token of the administrator and returns its id.
+func another(t *testing.T, url, bearer string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/me/clients", strings.NewReader(`{"name":"another"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+bearer)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.ID == "" {
+		t.Fatalf("a second token of the administrator: %s, %v", resp.Status, err)
+	}
+	return made.ID
 }
 
 // plain leaves away what only terminals understand.
