@@ -171,7 +171,7 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	matched := matching(client, hash)
 	if matched == nil {
 		var slowErr error
-		if matched, slowErr = h.imported(ctx, sent.id, client, text, hash, from); slowErr != nil {
+		if matched, slowErr = h.imported(ctx, sent, client, hash, from); slowErr != nil {
 			return authenticated{}, slowErr
 		}
 	}
@@ -203,7 +203,7 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 // as long whoever the client is. Where so much has failed that a failure would
 // not be counted any more, nothing slow is done for a guess: only a secret that
 // was found right before passes then.
-func (h *Handler) imported(ctx context.Context, id string, client *store.Client, text secret.Secret, hash []byte, from netip.Addr) (*store.ClientSecret, error) {
+func (h *Handler) imported(ctx context.Context, sent credentials, client *store.Client, hash []byte, from netip.Addr) (*store.ClientSecret, error) {
 	if h.Slow == nil || !h.Slow.Needed(client) {
 		return nil, nil //nolint:nilnil // no secret, as the comment says
 	}
@@ -211,11 +211,11 @@ func (h *Handler) imported(ctx context.Context, id string, client *store.Client,
 		return matched, nil
 	}
 	if h.Failures != nil {
-		if blocked, after := h.Failures.Blocked(id, from, h.Now()); blocked {
+		if blocked, after := h.Failures.Blocked(sent.id, from, h.Now()); blocked {
 			return nil, tooMany(after)
 		}
 	}
-	matched, err := h.Slow.Check(ctx, store.ClientID(id), client, text, hash)
+	matched, err := h.Slow.Check(ctx, store.ClientID(sent.id), client, secret.Of(sent.text), hash)
 	if errors.Is(err, slow.ErrBusy) {
 		return nil, tooMany(time.Second)
 	}
