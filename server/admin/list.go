@@ -66,13 +66,15 @@ func (a *Admin) Clients(ctx context.Context, by *Actor, in ClientList) (*ClientP
 	}
 	page := &ClientPage{}
 	var err error
-	if page.Total, err = a.Store.CountClients(ctx, q, countMost); err != nil {
-		return nil, fromStore(opClientList.Name, err)
-	}
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
 	if page.Clients, err = a.Store.Clients(ctx, q); err != nil {
 		return nil, fromStore(opClientList.Name, err)
+	}
+	if page.Total = len(page.Clients); q.After != nil || page.Total > limit { // else the page has them all: a search is not made twice
+		if page.Total, err = a.Store.CountClients(ctx, q, countMost); err != nil {
+			return nil, fromStore(opClientList.Name, err)
+		}
 	}
 	if len(page.Clients) > limit {
 		page.Clients = page.Clients[:limit]
