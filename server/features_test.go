@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -28,9 +29,7 @@ func (n *node) decidedAt(t testing.TB, api, token, method, path, address string)
 func (n *node) client(t testing.TB, more map[string]any) (who as, account string) {
 	t.Helper()
 	body := map[string]any{"name": "integration", "workspace": "default", "bearer": true}
-	for k, v := range more {
-		body[k] = v
-	}
+	maps.Copy(body, more)
 	made := n.want(t, 201, "POST", "/clients", body).json(t)
 	c := made["client"].(map[string]any)
 	return as{made["client_id"].(string), made["client_secret"].(string)}, c["account"].(map[string]any)["id"].(string)

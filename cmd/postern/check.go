@@ -108,6 +108,8 @@ func need(in *api.Check, n api.Needs) string {
 		return fmt.Sprintf("role %s: grant it to the client's account", n.Role)
 	case policy.NeedLicence:
 		return fmt.Sprintf("a wider licence than %s for the account", orNone(n.Role))
+	case policy.NeedPersonal:
+		return "that the workspace's settings let its owner use personal tokens"
 	}
 	return strings.Join(slices.DeleteFunc([]string{n.Kind, n.Role, n.Scope, n.Param, n.Value}, func(s string) bool { return s == "" }), " ")
 }

@@ -32,13 +32,9 @@ type feature struct {
 }
 
 // mayBeOpen are the rows of which something is not there yet.
-//
-//nolint:gochecknoglobals // a constant table
 var mayBeOpen = []string{"Unused"}
 
 // features are the rows, in their order.
-//
-//nolint:gochecknoglobals // a constant table
 var features = []feature{
 	{id: "SB1", text: "A list shows each client's id, description, roles and state, when it was made and last used; a row can be revoked.", operations: []string{"client.list", "client.revoke"}, commands: []string{"client list", "client revoke"}, console: true},
 	{id: "SB2", text: "A new client gets a description and a role; the server makes its id and secret.", operations: []string{"client.create"}, commands: []string{"client create"}, console: true},
@@ -207,7 +203,7 @@ func TestFeaturesAreDoneTestedAndListed(t *testing.T) {
 	want := featuresPage(operations, around, root)
 	const page = "../../docs/features.md"
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil { //nolint:gosec // it is for everyone
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

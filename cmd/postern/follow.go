@@ -45,7 +45,7 @@ func (a *remote) auditTailCommand() *cobra.Command {
 			f := &follower{session: s, query: query, most: count, seen: map[string]api.Time{}}
 			err = f.follow(ctx, lines, every)
 			if errors.Is(err, errEnough) || ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // it was ended by whoever follows
 			}
 			return err
 		},

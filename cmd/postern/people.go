@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,11 +11,7 @@ import (
 )
 
 func accountPath(name string, more ...string) string {
-	path := "/accounts/" + escape(name)
-	for _, m := range more {
-		path += "/" + m
-	}
-	return path
+	return "/accounts/" + strings.Join(append([]string{escape(name)}, more...), "/")
 }
 
 func (a *remote) accountInviteCommand() *cobra.Command {

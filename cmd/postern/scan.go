@@ -314,9 +314,9 @@ func (s *scanner) progress(ctx context.Context, w io.Writer) (end func()) {
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprintf(f, "\r%d files and objects, %d MB\x1b[K", s.places.Load(), s.read.Load()>>20)
+				_, _ = fmt.Fprintf(f, "\r%d files and objects, %d MB\x1b[K", s.places.Load(), s.read.Load()>>20)
 			case <-ctx.Done():
-				fmt.Fprint(f, "\r\x1b[K")
+				_, _ = fmt.Fprint(f, "\r\x1b[K")
 				return
 			}
 		}

@@ -229,8 +229,14 @@ delivery is kept for 30 days.`,
 				return err
 			}
 			t := &table{none: "Nothing was sent to it.", columns: []column{
-				{title: "ID"}, {title: "EVENT", least: 10}, {title: "STATUS"}, {title: "TRIES"}, {title: "HTTP"}, {title: "LAST TRY"},
-				{title: "ERROR", spare: true}, {title: "NEXT TRY", spare: true},
+				{title: "ID"},
+				{title: "EVENT", least: 10},
+				{title: "STATUS"},
+				{title: "TRIES"},
+				{title: "HTTP"},
+				{title: "LAST TRY"},
+				{title: "ERROR", spare: true},
+				{title: "NEXT TRY", spare: true},
 			}}
 			for _, d := range all {
 				code := ""

@@ -119,23 +119,11 @@ func (a *Admin) changesTeams(ctx context.Context, by *Actor, op Operation, old *
 			return nil, err
 		}
 	}
-	raised := map[string]bool{}
-	for _, t := range old.Teams {
-		if slices.Contains(teams, t) {
-			continue
-		}
-		writes, err := a.keepOwners(ctx, op, old, departure{account: old.ID, team: t})
-		if err != nil {
-			return nil, err
-		}
-		for _, w := range writes {
-			if key := w.Record.Key(); !raised[key] {
-				raised[key] = true
-				also = append(also, w)
-			}
-		}
+	left := slices.DeleteFunc(slices.Clone(old.Teams), func(t store.TeamID) bool { return slices.Contains(teams, t) })
+	if len(left) == 0 {
+		return nil, nil
 	}
-	return also, nil
+	return a.keepOwners(ctx, op, old, departure{account: old.ID, teams: left})
 }
 
 // licence finds a shared role by name or ref. Empty is none.

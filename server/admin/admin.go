@@ -171,7 +171,7 @@ func (a *Admin) change(ctx context.Context, by *Actor, e entry, writes ...store.
 	if err := a.Store.Commit(ctx, writes...); err != nil {
 		return fromStore(e.operation, err)
 	}
-	if len(told) > 0 {
+	if slices.ContainsFunc(writes, func(w store.Write) bool { return w.Record.Kind() == store.KindDelivery }) {
 		a.wakeDelivery()
 	}
 	return nil

@@ -76,7 +76,7 @@ func (a *Admin) event(ctx context.Context, e Event) []store.Write {
 	var writes []store.Write
 	for _, w := range a.State.Webhooks() {
 		if wants(w, e) {
-			writes = append(writes, a.delivery(id, e, &store.Delivery{Webhook: w.ID}))
+			writes = append(writes, a.delivery(ctx, id, e, &store.Delivery{Webhook: w.ID}))
 		}
 	}
 	for i, person := range e.Mail {
@@ -118,7 +118,7 @@ func (a *Admin) mail(ctx context.Context, id string, e Event, to store.AccountID
 	if person.AccountKind != store.AccountUser || person.Email == "" || gone {
 		return nil
 	}
-	return []store.Write{a.delivery(id, e, &store.Delivery{Mail: to})}
+	return []store.Write{a.delivery(ctx, id, e, &store.Delivery{Mail: to})}
 }
 
 // wants reports whether a webhook asked for an event.
@@ -128,7 +128,7 @@ func wants(w *store.Webhook, e Event) bool {
 }
 
 // delivery is the write of an event on its way to one receiver, which d names.
-func (a *Admin) delivery(id string, e Event, d *store.Delivery) store.Write {
+func (a *Admin) delivery(ctx context.Context, id string, e Event, d *store.Delivery) store.Write {
 	d.ID = store.NamedDeliveryID(e.At, id+" "+string(d.Webhook)+string(d.Mail))
 	d.Workspace, d.Event, d.Status = e.Workspace, e.Type, store.DeliveryWaiting
 	d.CreatedAt = a.now()
@@ -141,7 +141,7 @@ func (a *Admin) delivery(id string, e Event, d *store.Delivery) store.Write {
 		body.Workspace = &notify.Named{ID: string(e.Workspace), Name: a.workspaceName(e.Workspace)}
 	}
 	if e.Client != nil {
-		body.Data.Client = a.eventClient(e.Client)
+		body.Data.Client = a.eventClient(ctx, e.Client)
 	}
 	if s := e.Secret; s != nil {
 		body.Data.Secret = &notify.Secret{ID: string(s.ID), Label: s.Label, ExpiresAt: notify.Moment(s.ExpiresAt)}
@@ -156,12 +156,12 @@ func (a *Admin) delivery(id string, e Event, d *store.Delivery) store.Write {
 	return store.Insert(d)
 }
 
-func (a *Admin) eventClient(c *store.Client) *notify.Client {
+func (a *Admin) eventClient(ctx context.Context, c *store.Client) *notify.Client {
 	out := &notify.Client{
 		ID: string(c.ID), Name: c.Name, Kind: string(c.ClientKind), Key: c.ClientKey, Account: string(c.Account), ExpiresAt: notify.Moment(c.ExpiresAt),
 	}
 	if c.Responsible != "" {
-		out.Responsible = &notify.Named{ID: string(c.Responsible)}
+		out.Responsible = &notify.Named{ID: string(c.Responsible), Name: a.HolderName(ctx, store.HolderID(c.Responsible))}
 	}
 	return out
 }

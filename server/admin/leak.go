@@ -31,7 +31,7 @@ func (l *Leaked) client() store.ClientID {
 
 // What was done about a leaked credential, for Options.OnLeak.
 const (
-	LeakEndedSecret = "secret" //nolint:gosec // a word, and no secret
+	LeakEndedSecret = "secret"
 	LeakEndedToken  = "token"
 	LeakEndedClient = "client"
 	LeakAlerted     = "alert"
@@ -103,11 +103,11 @@ func (a *Admin) leakedOf(ctx context.Context, by *Actor, id store.ClientID, foun
 		}
 		// Somebody changed the client first, maybe by the same report.
 		c, err = a.clientNow(ctx, id)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
 		}
 		if err != nil {
-			return nil
+			return err
 		}
 	}
 }

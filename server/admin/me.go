@@ -173,7 +173,7 @@ func (a *Admin) CreatePersonal(ctx context.Context, by *Actor, in NewPersonal) (
 		return nil, a.refused(by, opMeClientMake, a.systemID(), "you may not have personal tokens in any workspace; ask an owner or admin of one to enable you")
 	}
 	if in.AdminAccess && (parent == nil || !parent.AdminAccess) {
-		if err := a.mayGive(by, opMeClientMake, gift{workspace: a.systemID(), licence: true}); err != nil {
+		if err := a.givesAdminAccess(by, opMeClientMake); err != nil {
 			return nil, err
 		}
 	}

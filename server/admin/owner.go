@@ -8,10 +8,10 @@ import (
 )
 
 // departure is what takes an owner away from workspaces: an account that goes,
-// its membership of one team, or one grant.
+// its membership of some teams, or one grant.
 type departure struct {
 	account store.AccountID
-	team    store.TeamID // only the account's membership of this one
+	teams   []store.TeamID // only the account's membership of these
 	grant   store.GrantID
 }
 
@@ -38,7 +38,7 @@ func (a *Admin) ownerRemains(ctx context.Context, ws *store.Workspace, owner sto
 // a departure.
 func (a *Admin) activeHolder(ctx context.Context, h store.HolderID, d departure) (bool, error) {
 	if !h.IsTeam() {
-		if store.AccountID(h) == d.account && d.team == "" {
+		if store.AccountID(h) == d.account && len(d.teams) == 0 {
 			return false, nil
 		}
 		holder, err := a.State.Holder(ctx, store.AccountID(h))
@@ -53,7 +53,7 @@ func (a *Admin) activeHolder(ctx context.Context, h store.HolderID, d departure)
 		return false, err
 	}
 	return slices.ContainsFunc(members, func(m *store.Account) bool {
-		return m.ID != d.account || d.team != "" && d.team != store.TeamID(h)
+		return m.ID != d.account || len(d.teams) > 0 && !slices.Contains(d.teams, store.TeamID(h))
 	}), nil
 }
 
@@ -64,7 +64,7 @@ func (a *Admin) keepOwners(ctx context.Context, op Operation, account *store.Acc
 	if account.Status != store.AccountActive {
 		return nil, nil
 	}
-	grants, err := a.grantsThrough(ctx, account, d.team)
+	grants, err := a.grantsThrough(ctx, account, d.teams)
 	if err != nil {
 		return nil, fromStore(op.Name, err)
 	}
@@ -91,15 +91,15 @@ func (a *Admin) keepOwners(ctx context.Context, op Operation, account *store.Acc
 	return also, nil
 }
 
-// grantsThrough returns what an account holds by one team or, without one, all
+// grantsThrough returns what an account holds by some teams or, without any, all
 // that it holds itself and by its teams.
-func (a *Admin) grantsThrough(ctx context.Context, account *store.Account, team store.TeamID) ([]*store.Grant, error) {
-	holders := []store.HolderID{store.HolderID(team)}
-	if team == "" {
-		holders = []store.HolderID{store.HolderID(account.ID)}
-		for _, t := range account.Teams {
-			holders = append(holders, store.HolderID(t))
-		}
+func (a *Admin) grantsThrough(ctx context.Context, account *store.Account, teams []store.TeamID) ([]*store.Grant, error) {
+	var holders []store.HolderID
+	if len(teams) == 0 {
+		holders, teams = []store.HolderID{store.HolderID(account.ID)}, account.Teams
+	}
+	for _, t := range teams {
+		holders = append(holders, store.HolderID(t))
 	}
 	var out []*store.Grant
 	for _, h := range holders {

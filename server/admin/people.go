@@ -212,7 +212,7 @@ func (a *Admin) AcceptInvitation(ctx context.Context, token, password secret.Sec
 // automatic makes the personal client of a new person where one of its
 // workspaces says so: pending, until its owner makes the secret.
 func (a *Admin) automatic(ctx context.Context, acc *store.Account) (*store.Client, error) {
-	grants, err := a.grantsThrough(ctx, acc, "")
+	grants, err := a.grantsThrough(ctx, acc, nil)
 	if err != nil {
 		return nil, fromStore(opInvitationAccept.Name, err)
 	}

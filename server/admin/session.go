@@ -19,7 +19,7 @@ const (
 	sessionStep = time.Minute
 )
 
-var errNoSession = refuse(Unauthenticated, "the session has ended; sign in again") //nolint:gochecknoglobals // a constant
+var errNoSession = refuse(Unauthenticated, "the session has ended; sign in again")
 
 // StartSession remembers that the actor signed in by password. What it returns is
 // for the browser alone: the store keeps its SHA-256.

@@ -197,7 +197,7 @@ func (a *Admin) TestWebhook(ctx context.Context, by *Actor, id string) (*store.D
 	if acc := by.Account(); acc != nil {
 		e.Actor = acc.Name
 	}
-	write := a.delivery(string(store.NewDeliveryID(e.At)), e, &store.Delivery{Webhook: w.ID})
+	write := a.delivery(ctx, string(store.NewDeliveryID(e.At)), e, &store.Delivery{Webhook: w.ID})
 	if err := a.change(ctx, by, entry{operation: opWebhookTest.Name, workspace: a.lookedAfter(w), after: w}, write); err != nil {
 		return nil, err
 	}

@@ -41,8 +41,8 @@ func (w *world) changes() map[string]func() changing {
 		w.want(http.StatusOK, "POST", "/clients/"+id+"/revoke", nil)
 		return id
 	}
-	of := func(parameter string, made func() string, body any) func() changing {
-		return func() changing { return changing{ids: map[string]string{parameter: made()}, body: body} }
+	of := func(made func() string, body any) func() changing {
+		return func() changing { return changing{ids: map[string]string{"{client}": made()}, body: body} }
 	}
 	named := 0
 	name := func() string { named++; return fmt.Sprint("made", named) }
@@ -63,19 +63,19 @@ func (w *world) changes() map[string]func() changing {
 	}
 	all := map[string]func() changing{
 		"client.create": func() changing { return changing{body: object{"name": "x", "workspace": "default"}} },
-		"client.edit":   of("{client}", func() string { return client() }, object{"name": "y"}),
-		"client.confirm": of("{client}", func() string {
+		"client.edit":   of(func() string { return client() }, object{"name": "y"}),
+		"client.confirm": of(func() string {
 			return w.want(http.StatusCreated, "POST", "/clients", object{"name": "x", "workspace": "default", "confirm": true}).text("client_id")
 		}, nil),
-		"client.rotate": of("{client}", func() string { return client() }, nil),
+		"client.rotate": of(func() string { return client() }, nil),
 		"client.secret.revoke": func() changing {
 			id := client()
 			made := w.want(http.StatusCreated, "POST", "/clients/"+id+"/secrets", object{"keep": true})
 			return changing{ids: map[string]string{"{client}": id, "{secret}": made.text("secret_id")}}
 		},
-		"client.revoke":  of("{client}", func() string { return client() }, nil),
-		"client.restore": of("{client}", revoked, nil),
-		"client.delete":  of("{client}", revoked, nil),
+		"client.revoke":  of(func() string { return client() }, nil),
+		"client.restore": of(revoked, nil),
+		"client.delete":  of(revoked, nil),
 		"role.create":    func() changing { return changing{body: object{"workspace": "default", "name": name()}} },
 		"role.edit":      role,
 		"role.delete":    without(role),
@@ -109,7 +109,7 @@ func (w *world) changes() map[string]func() changing {
 
 // unchanging are operations that change nothing although they are no GET, or, as
 // the report of a leak, only after they have answered: see its own tests.
-var unchanging = []string{"check", "client.leak"} //nolint:gochecknoglobals // a constant
+var unchanging = []string{"check", "client.leak"}
 
 // send makes the call of an operation.
 func (w *world) send(op admin.Operation, c changing, as string) answer {

@@ -135,7 +135,7 @@ func (m *mounted) admit(r *http.Request, op admin.Operation) (*admin.Actor, *den
 	}
 }
 
-var errLost = &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"} //nolint:errname,gochecknoglobals // a constant, and no error
+var errLost = &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"} //nolint:gochecknoglobals // a constant
 
 // signIn finds out who a person is by name and password.
 func (m *mounted) signIn(r *http.Request) (*admin.Actor, *denial) {
@@ -150,11 +150,9 @@ func (m *mounted) signIn(r *http.Request) (*admin.Actor, *denial) {
 	d := &denial{status: http.StatusServiceUnavailable, message: "the store does not answer; try again shortly", err: err}
 	if e, ok := errors.AsType[*admin.Error](err); ok {
 		d.status, d.message = statusOf(e.Kind), e.Message
-		switch e.Kind {
-		case admin.Unauthenticated:
+		d.retryAfter = e.RetryAfter
+		if e.Kind == admin.Unauthenticated {
 			d.challenge = basicChallenge
-		case admin.TooMany:
-			d.retryAfter = e.RetryAfter
 		}
 	}
 	return nil, d

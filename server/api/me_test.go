@@ -308,8 +308,12 @@ func TestDP2NobodyMakesATokenForAnother(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"POST", "/secrets", http.StatusForbidden}, {"POST", "/revoke", http.StatusOK}, {"POST", "/secrets", http.StatusConflict},
-		{"POST", "/restore", http.StatusOK}, {"POST", "/revoke", http.StatusOK}, {"DELETE", "", http.StatusOK},
+		{"POST", "/secrets", http.StatusForbidden},
+		{"POST", "/revoke", http.StatusOK},
+		{"POST", "/secrets", http.StatusConflict},
+		{"POST", "/restore", http.StatusOK},
+		{"POST", "/revoke", http.StatusOK},
+		{"DELETE", "", http.StatusOK},
 	} {
 		if got := w.call(w.root, call.method, "/clients/"+token.id+call.path, nil); got.status != call.want {
 			t.Errorf("%s %s by an administrator: got %d %s, want %d", call.method, call.path, got.status, got.body, call.want)

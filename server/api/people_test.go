@@ -169,13 +169,22 @@ func TestW08LastOwnerStaysOnEveryWayOut(t *testing.T) {
 		method, path string
 		body         any
 	}{
-		{"DELETE", "/teams/owners/members/ann", nil}, {"PATCH", "/accounts/ann", object{"teams": []string{}}},
-		{"POST", "/accounts/ann/deactivate", nil}, {"DELETE", "/teams/owners?cascade=true", nil}, {"DELETE", "/grants/acme/owners", nil},
+		{"DELETE", "/teams/owners/members/ann", nil},
+		{"PATCH", "/accounts/ann", object{"teams": []string{}}},
+		{"POST", "/accounts/ann/deactivate", nil},
+		{"DELETE", "/teams/owners?cascade=true", nil},
+		{"DELETE", "/grants/acme/owners", nil},
 	} {
 		if got := w.call(w.root, call.method, call.path, call.body); got.status != http.StatusConflict {
 			t.Errorf("%s %s: got %d %s, want 409", call.method, call.path, got.status, got.body)
 		}
 	}
+	// Two teams that hold it, left at once.
+	w.want(http.StatusCreated, "POST", "/teams", object{"name": "deputies"})
+	w.want(http.StatusOK, "PUT", "/grants/acme/deputies", object{"roles": []object{{"role": "owner"}}})
+	w.want(http.StatusOK, "PUT", "/teams/deputies/members/ann", nil)
+	w.want(http.StatusConflict, "PATCH", "/accounts/ann", object{"teams": []string{}})
+	w.want(http.StatusOK, "PATCH", "/accounts/ann", object{"teams": []string{"deputies"}})
 	w.want(http.StatusOK, "PUT", "/grants/acme/"+owner, object{"roles": []object{{"role": "owner"}}})
 	w.want(http.StatusOK, "POST", "/accounts/"+p.id+"/deactivate", nil)
 	w.want(http.StatusOK, "DELETE", "/accounts/"+p.id, nil)

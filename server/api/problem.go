@@ -63,7 +63,7 @@ func (a *API) refusal(ctx context.Context, operation string, err error) error {
 	for _, f := range e.Faults {
 		p.Errors = append(p.Errors, Fault{"body." + f.Place, f.Message})
 	}
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the others have no header
 	case admin.TooMany:
 		p.header = http.Header{"Retry-After": {strconv.Itoa(int(max(e.RetryAfter, time.Second) / time.Second))}}
 	case admin.Unauthenticated:

@@ -70,6 +70,6 @@ func (b *lazyBody) Write(p []byte) (int, error) {
 	b.begin()
 	// The listener's limit is for answers that are written at once. A connection
 	// without deadlines is a test's.
-	_ = http.NewResponseController(humagin.Unwrap(b.ctx).Writer).SetWriteDeadline(time.Now().Add(patience))
+	_ = http.NewResponseController(humagin.Unwrap(b.ctx).Writer).SetWriteDeadline(time.Now().Add(patience)) //nolint:forbidigo // a connection knows the real clock alone
 	return b.ctx.BodyWriter().Write(p)
 }

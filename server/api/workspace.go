@@ -20,6 +20,7 @@ type Workspace struct {
 	MaxLifetime    int64    `json:"max_lifetime" doc:"The longest life of a client in seconds; 0 is no cap."`
 	NeverForbidden bool     `json:"never_forbidden" doc:"Clients must expire."`
 	Lifetimes      []string `json:"lifetimes" doc:"The only lifetimes that a client may have, such as 90d or never; empty is any."`
+	ExpiryChoices  []string `json:"expiry_choices" doc:"What to offer for the life of a new client."`
 	PersonalAuto   bool     `json:"personal_auto" doc:"A new person gets a personal token, which waits until its owner makes the secret."`
 	LeakPolicy     string   `json:"leak_policy" enum:"revoke,client,alert" doc:"What a leaked secret costs: that secret, the whole client, or nothing but an alert."`
 	Warnings       []string `json:"warnings"`
@@ -68,7 +69,7 @@ func (m *mounted) workspaces() {
 		if err != nil {
 			return nil, err
 		}
-		return pageOf(m.API, in.Page, "workspaces", all, func(w *store.Workspace) string { return w.Name }, wireWorkspace)
+		return pageOf(m.API, in.Page, "workspaces", all, func(w *store.Workspace) string { return w.Name }, m.wireWorkspace)
 	})
 	register(m, "workspace.create", func(ctx context.Context, by *admin.Actor, in *struct {
 		Repeatable
@@ -81,11 +82,11 @@ func (m *mounted) workspaces() {
 		}
 		made.Name = in.Body.Name
 		w, err := m.Admin.CreateWorkspace(ctx, by, made)
-		return workspace(w, err)
+		return m.workspace(w, err)
 	}, created)
 	register(m, "workspace.get", func(ctx context.Context, by *admin.Actor, in *WorkspacePath) (*workspaceAnswer, error) {
 		w, err := m.Admin.Workspace(ctx, by, in.Workspace)
-		return workspace(w, err)
+		return m.workspace(w, err)
 	})
 	register(m, "workspace.edit", func(ctx context.Context, by *admin.Actor, in *struct {
 		WorkspacePath
@@ -98,7 +99,7 @@ func (m *mounted) workspaces() {
 			return nil, err
 		}
 		w, err := m.Admin.EditWorkspace(ctx, by, in.Workspace, edit, in.revision())
-		return workspace(w, err)
+		return m.workspace(w, err)
 	})
 	register(m, "workspace.transfer", func(ctx context.Context, by *admin.Actor, in *struct {
 		WorkspacePath
@@ -116,11 +117,11 @@ func (m *mounted) workspaces() {
 	})
 }
 
-func workspace(w *store.Workspace, err error) (*workspaceAnswer, error) {
+func (m *mounted) workspace(w *store.Workspace, err error) (*workspaceAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &workspaceAnswer{etag(w.Revision), wireWorkspace(w)}, nil
+	return &workspaceAnswer{etag(w.Revision), m.wireWorkspace(w)}, nil
 }
 
 func (b *WorkspacePatch) input() (admin.WorkspaceInput, error) {
@@ -161,11 +162,11 @@ func lifetimes(seconds []int64) []string {
 	return out
 }
 
-func wireWorkspace(w *store.Workspace) *Workspace {
+func (m *mounted) wireWorkspace(w *store.Workspace) *Workspace {
 	out := &Workspace{
 		ID: string(w.ID), Name: w.Name, Description: w.Description, APIAccess: w.APIAccess, WhoMayCreate: string(w.WhoMayCreate),
 		PersonalPeople: texts(w.PersonalPeople), MaxLifetime: w.MaxLifetime, NeverForbidden: w.NeverForbidden,
-		Lifetimes: lifetimes(w.Lifetimes), PersonalAuto: w.PersonalAuto, LeakPolicy: string(w.LeakPolicy),
+		Lifetimes: lifetimes(w.Lifetimes), ExpiryChoices: orEmpty(m.Admin.ExpiryChoices(w)), PersonalAuto: w.PersonalAuto, LeakPolicy: string(w.LeakPolicy),
 		Warnings: []string{}, CreatedAt: Time(w.CreatedAt), Revision: w.Revision,
 	}
 	if out.LeakPolicy == "" {

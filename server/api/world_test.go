@@ -139,7 +139,7 @@ func start(t testing.TB, edit ...func(*admin.Options)) *world {
 	t.Cleanup(func() {
 		stop()
 		<-ended //nolint:errcheck // they end with their context
-		<-ended //nolint:errcheck
+		<-ended //nolint:errcheck // the same
 		if err := backend.Close(); err != nil {
 			t.Error(err)
 		}

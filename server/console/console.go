@@ -70,7 +70,7 @@ type invitationPage struct {
 }
 
 func (c *Console) invitation(g *gin.Context) {
-	c.show(g, http.StatusOK, "invitation.html", invitationPage{Token: g.Query("token")})
+	c.show(g, http.StatusOK, invitationPage{Token: g.Query("token")})
 }
 
 // accept sets the password. It needs no cookie and believes none: who has the
@@ -78,20 +78,20 @@ func (c *Console) invitation(g *gin.Context) {
 func (c *Console) accept(g *gin.Context) {
 	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
 	if err := g.Request.ParseForm(); err != nil {
-		c.show(g, http.StatusBadRequest, "invitation.html", invitationPage{Error: "The form could not be read; open the link again."})
+		c.show(g, http.StatusBadRequest, invitationPage{Error: "The form could not be read; open the link again."})
 		return
 	}
 	form := g.Request.PostForm
 	page := invitationPage{Token: form.Get("token")}
 	if form.Get("password") != form.Get("again") {
 		page.Error = "The two passwords differ."
-		c.show(g, http.StatusUnprocessableEntity, "invitation.html", page)
+		c.show(g, http.StatusUnprocessableEntity, page)
 		return
 	}
 	acc, _, err := c.Admin.AcceptInvitation(g.Request.Context(), secret.Of(page.Token), secret.Of(form.Get("password")),
 		c.Address(g.Request), telemetry.RequestID(g.Request.Context()))
 	if err == nil {
-		c.show(g, http.StatusOK, "invitation.html", invitationPage{Done: acc.Name})
+		c.show(g, http.StatusOK, invitationPage{Done: acc.Name})
 		return
 	}
 	status := http.StatusInternalServerError
@@ -105,7 +105,7 @@ func (c *Console) accept(g *gin.Context) {
 	if status >= http.StatusInternalServerError {
 		c.Log.ErrorContext(g.Request.Context(), "an invitation was not accepted", "error", err)
 	}
-	c.show(g, status, "invitation.html", page)
+	c.show(g, status, page)
 }
 
 func statusOf(k admin.Kind) int {
@@ -120,10 +120,10 @@ func statusOf(k admin.Kind) int {
 }
 
 // show sends a page, whole or not at all.
-func (c *Console) show(g *gin.Context, status int, name string, page any) {
+func (c *Console) show(g *gin.Context, status int, page invitationPage) {
 	var out bytes.Buffer
-	if err := c.pages.ExecuteTemplate(&out, name, page); err != nil {
-		c.Log.ErrorContext(g.Request.Context(), "a page could not be made", "page", name, "error", err)
+	if err := c.pages.ExecuteTemplate(&out, "invitation.html", page); err != nil {
+		c.Log.ErrorContext(g.Request.Context(), "a page could not be made", "error", err)
 		g.String(http.StatusInternalServerError, "This page could not be made; request %s.", telemetry.RequestID(g.Request.Context()))
 		return
 	}

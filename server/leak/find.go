@@ -124,7 +124,7 @@ func (f *Finder) Scan(r io.Reader, tell func(Found)) (read int64, err error) {
 		n, err := io.ReadFull(r, b[have:])
 		have += n
 		read += int64(n)
-		whole := err == io.EOF || err == io.ErrUnexpectedEOF //nolint:errorlint // io.ReadFull returns them as they are
+		whole := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !whole {
 			return read, err
 		}

@@ -70,7 +70,7 @@ func (f *Finder) read(kind Kind, text []byte) (Found, bool) {
 }
 
 const (
-	secretPrefix = "pst_" //nolint:gosec // how they begin, and no secret
+	secretPrefix = "pst_"
 	opaquePrefix = "psa_"
 )
 

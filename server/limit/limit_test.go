@@ -237,8 +237,13 @@ func TestAllowFromCountsAMachineOnce(t *testing.T) {
 		from string
 		want bool
 	}{
-		{"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false}, {"192.0.2.2", true},
-		{"2001:db8::1", true}, {"2001:db8::2", false}, {"2001:db8:0:1::1", true},
+		{"192.0.2.1", true},
+		{"192.0.2.1", false},
+		{"::ffff:192.0.2.1", false},
+		{"192.0.2.2", true},
+		{"2001:db8::1", true},
+		{"2001:db8::2", false},
+		{"2001:db8:0:1::1", true},
 	} {
 		if ok, wait := l.AllowFrom(netip.MustParseAddr(tt.from), rate, noon()); ok != tt.want || ok != (wait == 0) {
 			t.Errorf("from %s: allowed=%t, wait %v; want %t", tt.from, ok, wait, tt.want)
