@@ -620,3 +620,26 @@ func TestDecisionsAreCountedByPatternNeverByPath(t *testing.T) {
 		}
 	})
 }
+
+// DP8: who is taken off the people who may use personal tokens of a workspace
+// loses them there at once, a token that was minted from one included.
+func TestDP8APersonalTokenCountsWhereItsOwnerMayUseOne(t *testing.T) {
+	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+		bearer := w.Secret(gatewaytest.Bearer)
+		first := ask(w, binding, "GET", "/files/open", bearer).gives(t, 200).Header().Get("X-Auth-Token")
+		for _, tt := range []struct {
+			who    store.WhoMayCreate
+			people []store.AccountID
+			want   int
+		}{
+			{store.CreateAdministrators, nil, 403},
+			{store.CreateNamed, []store.AccountID{gatewaytest.Account}, 200},
+			{store.CreateNamed, []store.AccountID{"usr-another"}, 403},
+			{store.CreateEveryone, nil, 200},
+		} {
+			gatewaytest.Change(t, w, string(gatewaytest.Acme), func(ws *store.Workspace) { ws.WhoMayCreate, ws.PersonalPeople = tt.who, tt.people })
+			ask(w, binding, "GET", "/files/open", bearer).gives(t, tt.want)
+			ask(w, binding, "POST", "/orders", first).gives(t, tt.want)
+		}
+	})
+}

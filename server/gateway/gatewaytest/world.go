@@ -126,8 +126,8 @@ func New(t testing.TB, change ...func(*gateway.Options)) *World {
 func (w *World) fill(t testing.TB) {
 	w.Set(t,
 		&store.Installation{ID: store.InstallationKey, Generation: 1},
-		&store.Workspace{ID: Acme, Name: "acme", Generation: 1, APIAccess: true},
-		&store.Workspace{ID: Globex, Name: "globex", Generation: 1, APIAccess: true},
+		&store.Workspace{ID: Acme, Name: "acme", Generation: 1, APIAccess: true, WhoMayCreate: store.CreateEveryone},
+		&store.Workspace{ID: Globex, Name: "globex", Generation: 1, APIAccess: true, WhoMayCreate: store.CreateEveryone},
 		&store.Account{ID: Account, Name: "machines", AccountKind: store.AccountService, Status: store.AccountActive, Generation: 1},
 		&store.Account{ID: GatewayAccount, Name: "gateway", AccountKind: store.AccountService, Status: store.AccountActive, Generation: 1},
 		&store.API{
