@@ -27,19 +27,7 @@ role on Postern's own API.`,
 			if err != nil {
 				return err
 			}
-			t := &table{none: "There are no endpoints that this token may call.", columns: []column{
-				{title: "API"},
-				{title: "METHODS", least: 7},
-				{title: "PATH", least: 20},
-				{title: "ONLY", least: 12},
-				{title: "SUMMARY", least: 12, spare: true},
-				{title: "WORKSPACE", spare: true},
-				{title: "SCOPES", spare: true},
-			}}
-			for i := range found {
-				e := &found[i]
-				t.add(e.API, e.Methods, e.Path, onlyOf(e), e.Summary, e.Workspace, strings.Join(e.Scopes, " "))
-			}
+			t := openTable("There are no endpoints that this token may call.", found)
 			return s.show(body, func(w *page) { t.write(w) })
 		},
 	})
@@ -62,4 +50,45 @@ func onlyOf(e *api.OpenEndpoint) string {
 		ways = append(ways, strings.Join(bound, " "))
 	}
 	return strings.Join(ways, " or ")
+}
+
+// openTable is a table of endpoints that can be called.
+func openTable(none string, found []api.OpenEndpoint) *table {
+	t := &table{none: none, columns: []column{
+		{title: "API"},
+		{title: "METHODS", least: 7},
+		{title: "PATH", least: 20},
+		{title: "ONLY", least: 12},
+		{title: "SUMMARY", least: 12, spare: true},
+		{title: "WORKSPACE", spare: true},
+		{title: "SCOPES", spare: true},
+	}}
+	for i := range found {
+		e := &found[i]
+		t.add(e.API, e.Methods, e.Path, onlyOf(e), e.Summary, e.Workspace, strings.Join(e.Scopes, " "))
+	}
+	return t
+}
+
+func (a *remote) roleEndpointsCommand() *cobra.Command {
+	ref := roleRef{}
+	var limit int
+	c := a.command(command{
+		use: "endpoints ROLE", short: "List the endpoints that a role opens by itself", args: cobra.ExactArgs(1),
+		run: func(ctx context.Context, s *session, args []string) error {
+			r, _, err := s.role(ctx, ref, args[0])
+			if err != nil {
+				return err
+			}
+			found, body, err := pages[api.OpenEndpoint](ctx, s, rolePath(r.ID)+"/endpoints", url.Values{}, limit)
+			if err != nil {
+				return err
+			}
+			t := openTable("It opens no endpoint of a catalogue.", found)
+			return s.show(body, func(w *page) { t.write(w) })
+		},
+	})
+	ref.flag(c)
+	limitFlag(c, &limit)
+	return c
 }

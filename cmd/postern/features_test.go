@@ -91,7 +91,7 @@ var features = []feature{
 	{id: "Reminders", text: "Two weeks, one week and one day before a client or secret ends, webhooks and mail say so.", operations: []string{"webhook.create", "webhook.deliveries"}, commands: []string{"webhook create"}, console: true, tests: []string{"TestRemind"}},
 	{id: "Addresses", text: "A client may be used from the addresses on its list alone.", operations: []string{"client.edit"}, commands: []string{"client edit"}, console: true, tests: []string{"TestAddressList"}},
 	{id: "Why", text: "A refused call is explained, with the least that is missing.", operations: []string{"check"}, commands: []string{"check"}, console: true, tests: []string{"TestCheckExplains"}},
-	{id: "Opened", text: "Beside the roles stand the endpoints that they open.", operations: []string{"endpoint.list"}, commands: []string{"endpoints"}, console: true, tests: []string{"TestDP10"}},
+	{id: "Opened", text: "Beside the roles stand the endpoints that they open.", operations: []string{"role.endpoints"}, commands: []string{"role endpoints"}, console: true, tests: []string{"TestARoleSaysWhichEndpointsItOpens"}},
 	{id: "Unused", text: "Endpoints that a client has not used in 90 days.", operations: []string{"usage.read"}, commands: []string{"usage"}, console: true, tests: []string{"TestUnusedEndpoints"}},
 	{id: "Scan", text: "Secrets in files and in the history of git are found by their checksum, offline, and can be reported.", operations: []string{"client.leak"}, commands: []string{"scan"}, tests: []string{"TestScan"}},
 }

@@ -177,3 +177,23 @@ func operationAt(e store.Endpoint) (Operation, bool) {
 	}
 	return Operation{}, false
 }
+
+// RoleEndpoints returns what a role opens to an account that holds it in its
+// workspace and nothing else, without a ceiling and with every scope.
+func (a *Admin) RoleEndpoints(ctx context.Context, by *Actor, id string) ([]OpenEndpoint, error) {
+	r, err := a.findRole(by, opRoleOpens, id)
+	if err != nil {
+		return nil, err
+	}
+	ws := r.Workspace
+	if ws == store.Shared {
+		ws = a.systemID()
+	}
+	alone := &store.Holder{
+		Account: &store.Account{AccountKind: store.AccountService, Status: store.AccountActive},
+		Grants:  []*store.Grant{{Workspace: ws, Roles: []store.GrantedRole{{Role: r.ID}}}},
+	}
+	found, err := a.Endpoints(ctx, &Actor{Holder: alone, Client: &store.Client{Workspace: ws}, Workspace: ws, AnyScope: true})
+	// What needs no rights is opened by no role.
+	return slices.DeleteFunc(found, func(e OpenEndpoint) bool { return e.Workspace == nil }), err
+}

@@ -46,6 +46,7 @@ var (
 	opRoleCreate = Operation{Name: "role.create", Method: "POST", Path: root + "/roles", Tag: "roles", Text: "Create a role"}
 	opRoleList   = Operation{Name: "role.list", Method: "GET", Path: root + "/roles", Tag: "roles", Text: "List roles"}
 	opRoleGet    = Operation{Name: "role.get", Method: "GET", Path: root + "/roles/{role}", Tag: "roles", Text: "Get a role"}
+	opRoleOpens  = Operation{Name: "role.endpoints", Method: "GET", Path: root + "/roles/{role}/endpoints", Tag: "roles", Text: "List the endpoints that a role opens by itself"}
 	opRoleEdit   = Operation{Name: "role.edit", Method: "PATCH", Path: root + "/roles/{role}", Tag: "roles", Text: "Edit a role's description, parents and rules"}
 	opRoleDelete = Operation{Name: "role.delete", Method: "DELETE", Path: root + "/roles/{role}", Tag: "roles", Text: "Delete a role that nobody holds, or with cascade its grants too"}
 
@@ -129,7 +130,7 @@ func Operations() []Operation {
 		opClientRevoke, opClientRestore, opClientDelete, opClientImport,
 		opWebhookCreate, opWebhookList, opWebhookGet, opWebhookEdit, opWebhookDelete, opWebhookRotate, opWebhookTest,
 		opWebhookDeliveries, opDeliveryRetry,
-		opRoleCreate, opRoleList, opRoleGet, opRoleEdit, opRoleDelete,
+		opRoleCreate, opRoleList, opRoleGet, opRoleOpens, opRoleEdit, opRoleDelete,
 		opGrantList, opGrantSet, opGrantDelete,
 		opLeakReport,
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,

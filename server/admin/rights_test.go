@@ -33,6 +33,7 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["role.create"] = w.CreateRole(ctx, by, admin.RoleInput{Workspace: ws, Name: "x"})
 	_, errs["role.list"] = w.Roles(ctx, by, "")
 	_, errs["role.get"] = w.Role(ctx, by, role)
+	_, errs["role.endpoints"] = w.RoleEndpoints(ctx, by, role)
 	_, errs["role.edit"] = w.EditRole(ctx, by, role, admin.RoleInput{}, 1)
 	errs["role.delete"] = w.DeleteRole(ctx, by, role, 1, true)
 	_, errs["grant.list"] = w.Grants(ctx, by, ws, "", "", 10)

@@ -126,14 +126,14 @@ func (a *Admin) findRole(by *Actor, op Operation, id string) (*store.Role, error
 	ws := r.Workspace
 	if ws == store.Shared {
 		ws = a.systemID()
-		if op.Name == opRoleGet.Name {
+		if op.Method == "GET" {
 			return r, nil // everyone who holds a token may know what a licence means
 		}
 	}
 	if err := a.must(by, op, ws, string(r.ID)); err != nil {
 		return nil, err
 	}
-	if r.Builtin && op.Name != opRoleGet.Name {
+	if r.Builtin && op.Method != "GET" {
 		return nil, refuse(Conflict, "role %s is built in and stays as it is; make one of your own with it as parent", r.Ref)
 	}
 	return r, nil

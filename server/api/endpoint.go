@@ -46,6 +46,24 @@ func (m *mounted) endpoints() {
 	}, func(op *huma.Operation) {
 		op.Description = "Any credential that is good for some API may ask this about itself: an access token, which lists the endpoints of the APIs it is for, or a secret that may be sent as a bearer, which lists those of all."
 	})
+	register(m, "role.endpoints", m.roleEndpoints)
+}
+
+// roleEndpoints lists what a role opens.
+func (m *mounted) roleEndpoints(ctx context.Context, by *admin.Actor, in *struct {
+	Page
+	RolePath
+},
+) (*listAnswer[OpenEndpoint], error) {
+	found, err := m.Admin.RoleEndpoints(ctx, by, in.Role)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]placed, len(found))
+	for i := range found {
+		all[i] = placed{i, &found[i]}
+	}
+	return pageOf(m.API, in.Page, "endpoints of role "+in.Role, all, placed.key, func(p placed) OpenEndpoint { return wireOpen(p.OpenEndpoint) })
 }
 
 // placed is an endpoint with its place in the list.

@@ -256,3 +256,32 @@ func TestDP10OfPosternItself(t *testing.T) {
 		}
 	}
 }
+
+// What a role opens stands beside it: by itself, without a ceiling, with every
+// scope, less what it denies.
+func TestARoleSaysWhichEndpointsItOpens(t *testing.T) {
+	w := start(t)
+	made := w.want(http.StatusCreated, "POST", "/roles", object{"workspace": "default", "name": "clerk", "parents": []string{"example-reader"}, "rules": []object{
+		{"api": "example", "methods": "POST", "path": "/orders", "scope": "orders:write"},
+		{"api": "example", "methods": "HEAD", "path": "/orders/**", "deny": true},
+	}})
+	got := w.want(http.StatusOK, "GET", "/roles/"+made.text("id")+"/endpoints", nil)
+	found := map[string]string{}
+	for _, item := range got.list("items") {
+		e := item.(map[string]any)
+		found[e["path"].(string)] += e["methods"].(string) + ";"
+	}
+	if diff := cmp.Diff(map[string]string{"/orders": "GET;POST;", "/orders/{order}": "GET;"}, found); diff != "" {
+		t.Errorf("what the role opens (-want +got):\n%s\n%s", diff, got.body)
+	}
+	if got := w.want(http.StatusOK, "GET", "/roles?workspace=default&search=default/member", nil); got.text("items.0.id") != "" {
+		own := w.want(http.StatusOK, "GET", "/roles/"+got.text("items.0.id")+"/endpoints", nil)
+		if len(own.list("items")) == 0 {
+			t.Errorf("what member opens: %s", own.body)
+		}
+	}
+	stranger := w.machine("default", "example-reader")
+	if got := w.call(stranger.secret, "GET", "/roles/"+made.text("id")+"/endpoints", nil); got.status != http.StatusNotFound {
+		t.Errorf("to who may not see the role: got %d, want 404", got.status)
+	}
+}
