@@ -12,7 +12,7 @@ import (
 func (a *remote) accountAdoptCommand() *cobra.Command {
 	in := api.AccountAdopt{}
 	c := a.command(command{
-		use: "adopt ACCOUNT", short: "Let provisioning (SCIM) see and change a person who was made by hand", args: cobra.ExactArgs(1),
+		use: "adopt ACCOUNT", short: "Let SCIM see and change a person who was made by hand", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
 			changed, answer, err := decoded[api.ChangedAccount](ctx, s, request{method: http.MethodPost, path: "/accounts/" + escape(args[0]) + "/adopt", body: in})
 			if err != nil {
@@ -27,7 +27,7 @@ func (a *remote) accountAdoptCommand() *cobra.Command {
 
 func (a *remote) teamAdoptCommand() *cobra.Command {
 	return a.command(command{
-		use: "adopt TEAM", short: "Let provisioning (SCIM) see and change a team that was made by hand", args: cobra.ExactArgs(1),
+		use: "adopt TEAM", short: "Let SCIM see and change a team that was made by hand", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
 			team, answer, err := decoded[api.Team](ctx, s, request{method: http.MethodPost, path: "/teams/" + escape(args[0]) + "/adopt"})
 			if err != nil {

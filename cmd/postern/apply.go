@@ -33,9 +33,9 @@ func (a *remote) applyCommand() *cobra.Command {
 		use: "apply -f FILE", short: "Make the server be as files say",
 		long: `Make the server be as files say: YAML documents of workspaces, APIs, roles,
 teams, accounts, clients and grants. Only what a document names is changed, and
-nothing is deleted without --prune. A client that is made gets a secret, a person
-an invitation: they go into --secrets-file. What fails is told, the rest goes on, and running
-it again does what is left.`,
+nothing is deleted without --prune. A client that is made gets a secret, a
+person an invitation: they go into --secrets-file. What fails is told, the rest
+goes on, and running it again does what is left.`,
 		example: `  postern apply -f acme.yaml --dry-run
   postern apply -f acme/ --secrets-file secrets.ndjson
   postern export | postern apply -f - --dry-run`,

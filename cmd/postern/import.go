@@ -17,11 +17,12 @@ import (
 func (a *remote) importCommands() *cobra.Command {
 	realm, roles := "", map[string]string{}
 	keycloak := a.importCommand("keycloak", "a Keycloak realm's export", `  postern import keycloak realm.json --workspace default --dry-run
-  postern import keycloak realm.json --workspace default --role example-reader --map order-reader=example-reader`,
+  postern import keycloak realm.json --workspace default \
+    --role example-reader --map order-reader=example-reader`,
 		func(text []byte) (*importing.List, error) { return importing.Keycloak(text, realm, roles) })
 	keycloak.Flags().StringVar(&realm, "realm", "", "realm to take, if the file holds several")
 	keycloak.Flags().StringToStringVar(&roles, "map", nil, "`OLD=NEW`: a role of service accounts there, as role or client/role, and the role here; may be repeated")
-	return group("import", "Import clients of other servers: their ids and secrets go on working",
+	return group("import", "Import clients of other servers, with their ids and secrets",
 		keycloak,
 		a.importCommand("hydra", "a list of Ory Hydra's clients", `  postern import hydra clients.json --workspace default --role example-reader`, importing.Hydra),
 		a.importCommand("csv", "a table in CSV",

@@ -88,7 +88,8 @@ func (a *remote) passwordCommand(p *person) *cobra.Command {
 	var next string
 	c := a.mine(p, command{
 		use: "password", short: "Change your password; your tokens go on",
-		example: `  postern me password --user ann --password-file old.txt --new-password-file new.txt`,
+		example: `  postern me password --user ann \
+    --password-file old.txt --new-password-file new.txt`,
 		run: func(ctx context.Context, s *session, _ []string) error {
 			if s.user == "" {
 				return usageError("a password is changed by who knows it: name yourself with --user")

@@ -99,7 +99,8 @@ func (a *remote) secretRetireCommand() *cobra.Command {
 	c := a.command(command{
 		use: "retire CLIENT SECRET-ID", short: "End one secret, unless someone uses it", args: cobra.ExactArgs(2),
 		long: `End one secret, and the tokens it minted. While it is in use, which is 24 hours
-after each success, that is refused with who uses it; --force ends it all the same.`,
+after each success, that is refused with who uses it; --force ends it all the
+same.`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			query := url.Values{}
 			set(query, "overlap", overlap)

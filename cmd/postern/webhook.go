@@ -107,9 +107,10 @@ func (a *remote) webhookCreateCommand() *cobra.Command {
 	var all bool
 	c := a.command(command{
 		use: "create URL", short: "Create a webhook and show its signing secret, once", args: cobra.ExactArgs(1),
-		long: `Create a webhook: Postern posts events to the URL, signed as Standard Webhooks has
-it. The signing secret is shown this once.`,
-		example: `  postern webhook create https://hooks.example.com/postern --event client.expiring`,
+		long: `Create a webhook: Postern posts events to the URL, signed as Standard Webhooks
+has it. The signing secret is shown this once.`,
+		example: `  postern webhook create https://hooks.example.com/postern \
+    --event client.expiring`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			p["url"] = args[0]
 			if !all {
@@ -184,8 +185,8 @@ func (a *remote) webhookRotateCommand() *cobra.Command {
 func (a *remote) webhookTestCommand() *cobra.Command {
 	return a.command(command{
 		use: "test WEBHOOK", short: "Send a test event to a webhook", args: cobra.ExactArgs(1),
-		long: `Send a test event to a webhook. It is on its way then: postern webhook deliveries
-shows how it went.`,
+		long: `Send a test event to a webhook. It is on its way then: postern webhook
+deliveries shows how it went.`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			return s.delivery(ctx, request{method: http.MethodPost, path: webhookPath(args[0]) + "/test"})
 		},
