@@ -115,7 +115,7 @@ func (m *mounted) records() {
 		if err != nil {
 			return nil, err
 		}
-		return m.lines("audit.export", "postern-audit.ndjson", func(ctx context.Context, w io.Writer) error {
+		return m.lines("audit.export", "postern-audit.ndjson", func(ctx context.Context, w io.Writer) error { //nolint:contextcheck // the stream hands over the request's
 			line := json.NewEncoder(w)
 			return m.Admin.ExportAudit(ctx, by, in.Workspace, q, func(e *store.AuditEntry) error { return line.Encode(m.wireEntry(e)) })
 		}), nil
