@@ -49,8 +49,8 @@ func initCommand() *cobra.Command {
 With --recover a filled store gets an administrator back, whatever became of
 those it had: a new password for the account, which is made or reactivated, owns
 the workspace system and has the licence admin, and a client for a week. That is
-for whoever has the machine: no server may run on an embedded store meanwhile, and
-on MongoDB it takes the key-encryption key. The audit tells of it.`,
+for whoever has the machine: no server may run on an embedded store meanwhile,
+and on MongoDB it takes the key-encryption key. The audit tells of it.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
