@@ -153,6 +153,7 @@ func (a *remote) myTokenSecretCommand(p *person) *cobra.Command {
 	c := a.mine(p, command{
 		use: "secret TOKEN", short: "Make a new secret of a token, or the first one of one that waits", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
+			s.asItself()
 			return s.newSecret(ctx, "There is a new secret.", request{method: http.MethodPost, path: "/me" + clientPath(args[0], "secrets"), body: &body})
 		},
 	})
@@ -175,16 +176,21 @@ func (a *remote) myTokenChange(p *person, verb, short, method string) *cobra.Com
 	})
 }
 
-// clientRenewCommand makes a personal token by the one that it renews, which is
-// sent as it is: an access token renews nothing.
+// asItself sends the personal token of the context as it is: an access token makes
+// no secret.
+func (s *session) asItself() {
+	if s.user == "" && s.bearer == "" {
+		s.bearer = s.secret
+	}
+}
+
+// clientRenewCommand makes a personal token by the one that it renews.
 func (a *remote) clientRenewCommand() *cobra.Command {
 	var in api.PersonalCreate
 	c := a.command(command{
 		use: "renew", short: "Make a new personal token by the context's own, before that ends",
 		run: func(ctx context.Context, s *session, _ []string) error {
-			if s.bearer == "" {
-				s.bearer = s.secret
-			}
+			s.asItself()
 			return s.newSecret(ctx, "The token is renewed; the old one goes on until it ends.", request{method: http.MethodPost, path: "/me/clients", body: &in})
 		},
 	})

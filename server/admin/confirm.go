@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"postern/server/lease"
 	"postern/store"
 )
 
@@ -67,7 +68,7 @@ func (a *Admin) Sweep(ctx context.Context) error {
 		if err != nil || len(lapsed) == 0 { // so that nothing is written while nothing happens
 			return sweepError(err)
 		}
-		ours, err := a.lease(ctx, now)
+		ours, err := a.sweeps(ctx, now)
 		if err != nil || !ours {
 			return sweepError(err)
 		}
@@ -95,28 +96,13 @@ func sweepError(err error) error {
 	return fmt.Errorf("delete unconfirmed clients: %w", err)
 }
 
-// lease reports whether this node may sweep now, and takes or renews the lease.
-func (a *Admin) lease(ctx context.Context, now store.Time) (bool, error) {
-	const length = 3 * sweepEvery
-	until := now.Add(length)
-	r, err := a.Store.Get(ctx, store.KindLease, sweepLease)
-	held, _ := r.(*store.Lease)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		err = a.Store.Commit(ctx, store.Insert(&store.Lease{ID: sweepLease, Node: a.Node, Until: until}))
-	case err != nil:
-		return false, err
-	case held.Node == a.Node && held.Until.Sub(now) > length/2:
-		return true, nil
-	case held.Node != a.Node && !held.Until.Over(now):
-		return false, nil
-	default:
-		err = a.Store.Commit(ctx, store.Update(&store.Lease{ID: sweepLease, Revision: held.Revision, Node: a.Node, Until: until}))
-	}
+// sweeps reports whether this node may sweep now, and takes or renews the lease.
+func (a *Admin) sweeps(ctx context.Context, now store.Time) (bool, error) {
+	ours, err := lease.Take(ctx, a.Store, sweepLease, a.Node, now, 3*sweepEvery)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
 		return false, nil // another node was faster
 	}
-	return err == nil, err
+	return ours && err == nil, err
 }
 
 // dropUnconfirmed leaves a tombstone of a client, as a delete does. The technical

@@ -93,18 +93,26 @@ func (a *Admin) mustOwn(by *Actor, op Operation) error {
 	return nil
 }
 
-// mustOwnClient is mustOwn for one personal client: by another one nobody makes a
-// secret of one that lives longer or reaches further.
+// mustOwnClient is mustOwn for one personal client: nobody makes a secret of it by
+// an access token, or by another personal client that ends earlier or reaches
+// less far.
 func (a *Admin) mustOwnClient(by *Actor, op Operation, c *store.Client) error {
 	if err := a.mustOwn(by, op); err != nil {
 		return err
 	}
 	with := by.Client
-	if op.Name != opMeRotate.Name || with == nil || with.ID == c.ID {
+	if op.Name != opMeRotate.Name || with == nil {
+		return nil
+	}
+	if !by.AnyScope {
+		// It lives for an hour, and the secret for as long as the token.
+		return a.refused(by, op, a.homeOf(c), "an access token makes no secret: send the personal token itself, or use your name and password")
+	}
+	if with.ID == c.ID {
 		return nil
 	}
 	longer := with.ExpiresAt != 0 && (c.ExpiresAt == 0 || c.ExpiresAt > with.ExpiresAt)
-	further := with.Workspace != "" && with.Workspace != c.Workspace || c.AdminAccess && !with.AdminAccess || !by.AnyScope
+	further := with.Workspace != "" && with.Workspace != c.Workspace || c.AdminAccess && !with.AdminAccess
 	if longer || further {
 		return a.refused(by, op, a.homeOf(c), "this token makes no secret of one that lives longer or reaches further; use your name and password")
 	}

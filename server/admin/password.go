@@ -42,13 +42,14 @@ const (
 // signIns counts and queues attempts to sign in, on this node.
 type signIns struct {
 	pairs, accounts, addresses *limit.Limiter
+	told                       *limit.Limiter // of accounts that are locked, so that attempts do not become writes
 	running                    chan struct{}
 	waiting                    atomic.Int64
 }
 
 func newSignIns() *signIns {
 	return &signIns{
-		pairs: limit.NewLimiter(0), accounts: limit.NewLimiter(0), addresses: limit.NewLimiter(0),
+		pairs: limit.NewLimiter(0), accounts: limit.NewLimiter(0), addresses: limit.NewLimiter(0), told: limit.NewLimiter(0),
 		running: make(chan struct{}, slowAtOnce),
 	}
 }
@@ -123,12 +124,12 @@ func (a *Admin) SignIn(ctx context.Context, name string, password secret.Secret,
 		name = ""
 	}
 	name = strings.ToLower(name)
-	acc, err := a.personNamed(ctx, name)
-	if err != nil {
+	if err := a.signIns.attempt(name, from, a.Now()); err != nil { // before anything is read
+		a.locked(ctx, name, from, requestID)
 		return nil, err
 	}
-	if err := a.signIns.attempt(name, from, a.Now()); err != nil {
-		a.locked(ctx, acc, from, requestID)
+	acc, err := a.personNamed(ctx, name)
+	if err != nil {
 		return nil, err
 	}
 	hash := nobody
@@ -185,14 +186,18 @@ func (a *Admin) personNamed(ctx context.Context, name string) (*store.Account, e
 	return acc, nil
 }
 
-// locked tells the audit, and once in the time that it lasts those who want to
-// hear of it, that an account is locked for a while.
-func (a *Admin) locked(ctx context.Context, acc *store.Account, from netip.Addr, requestID string) {
-	if acc == nil {
+// locked tells the audit and those who want to hear of it that an account is
+// locked for a while: once in that time, whatever comes.
+func (a *Admin) locked(ctx context.Context, name string, from netip.Addr, requestID string) {
+	if first, _ := a.signIns.told.Allow(name, limit.Rate{Count: 1, Per: triesPer}, a.Now()); !first {
 		return
 	}
+	acc, err := a.personNamed(ctx, name)
+	if err != nil || acc == nil {
+		return // the next one who is refused after that time tells
+	}
 	now := a.now()
-	err := a.Notify(ctx, Event{
+	err = a.Notify(ctx, Event{
 		Type: notify.AccountLocked, Account: acc, Mail: []store.AccountID{acc.ID}, Reason: "too many attempts to sign in",
 		Once: notify.AccountLocked + " " + string(acc.ID), At: now - now%store.Time(triesPer.Milliseconds()), Until: now.Add(2 * triesPer),
 	})

@@ -485,6 +485,12 @@ func TestP05APersonalTokenMakesNoStrongerOne(t *testing.T) {
 			t.Errorf("%s: got %d %s, want 403", name, got.status, got.body)
 		}
 	}
+	minted := w.token(string(w.Admin.Client.ID), w.root).text("access_token")
+	for _, path := range []string{"/me/clients/", "/clients/"} {
+		if got := w.call(minted, "POST", path+string(w.Admin.Client.ID)+"/secrets", object{"keep": true}); minted == "" || got.status != http.StatusForbidden {
+			t.Errorf("by an access token at %s: got %d %s, want 403", path, got.status, got.body)
+		}
+	}
 	if got := w.call(long.secret, "POST", "/me/clients/"+short.id+"/secrets", object{"keep": true}); got.status != http.StatusCreated {
 		t.Errorf("a weaker one: got %d %s, want 201", got.status, got.body)
 	}
