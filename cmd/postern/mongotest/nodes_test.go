@@ -2,7 +2,9 @@ package mongotest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -97,6 +99,50 @@ func TestTwoNodesAgreeWithinASecond(t *testing.T) {
 		}
 	}
 	t.Logf("the slowest of 50 changes was in force on the other node after %d ms", slowest.Milliseconds())
+}
+
+// DG6 and P02: a person who is deactivated on one node is stopped on the other.
+func TestDG6DeactivatedOnOneNodeMeansStoppedOnTheOther(t *testing.T) {
+	nodes, b, _ := onMongo(t, 2)
+	here, there := nodes[0], nodes[1]
+	admin, _ := here.token(t, b.Admin.ClientID, b.Admin.ClientSecret)
+	want := func(status, wanted int, answer map[string]any) map[string]any {
+		t.Helper()
+		if status != wanted {
+			t.Fatalf("got %d %v, want %d", status, answer, wanted)
+		}
+		return answer
+	}
+	const password = "correct horse battery"
+	status, answer := here.rest(t, admin, "POST", "/accounts", map[string]any{
+		"name": "ann", "workspace": "default", "roles": []any{map[string]any{"role": "admin"}, map[string]any{"role": "example-writer"}},
+	})
+	token := want(status, 201, answer)["token"]
+	status, answer = there.rest(t, "", "POST", "/invitations/accept", map[string]any{"token": token, "password": password})
+	want(status, 200, answer)
+	status, body := call(t, "POST", here.url+"/api/v1/me/clients", "ann", password, http.Header{"Content-Type": {"application/json"}}, strings.NewReader(`{"name":"laptop"}`))
+	var made struct {
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal(body, &made); err != nil || status != 201 {
+		t.Fatalf("a personal token: got %d %s", status, body)
+	}
+	if got := there.decision(t, made.Secret, "POST", "/orders"); got != 200 {
+		t.Fatalf("the token on the other node: got %d, want 200", got)
+	}
+	status, answer = here.rest(t, admin, "POST", "/accounts/ann/deactivate", nil)
+	want(status, 200, answer)
+	for began := time.Now(); there.decision(t, made.Secret, "POST", "/orders") != 401; {
+		if time.Since(began) > within {
+			t.Fatalf("not stopped on the other node after %s", within)
+		}
+	}
+	if status, _ = there.rest(t, made.Secret, "GET", "/me", nil); status != 401 {
+		t.Errorf("Postern's own API: got %d, want 401", status)
+	}
+	if status, _ = call(t, "GET", there.url+"/api/v1/me", "ann", password, nil, nil); status != 401 {
+		t.Errorf("a sign-in: got %d, want 401", status)
+	}
 }
 
 // Of several first starts at once one fills the store.
