@@ -244,16 +244,16 @@ func (c *Checker) rehash(ctx context.Context, r rehash) {
 			return
 		}
 	}
+	if kept != "" {
+		// Before it is kept: from then on requests look for it, and it was made of
+		// what was right.
+		c.known.Set(c.key(r.client, kept, r.digest), struct{}{})
+	}
 	pause := time.Second
 	for {
 		err := c.o.Rehash(ctx, r.client, r.id, r.old, hash, kept)
 		switch {
-		case err == nil:
-			if kept != "" {
-				c.known.Set(c.key(r.client, kept, r.digest), struct{}{})
-			}
-			return
-		case ctx.Err() != nil:
+		case err == nil, ctx.Err() != nil:
 			return
 		case !errors.Is(err, store.ErrUnavailable):
 			c.o.Log.WarnContext(ctx, "an imported secret keeps its old hash", "client", string(r.client), "error", err)
