@@ -227,14 +227,7 @@ func (a *remote) apiEditCommand() *cobra.Command {
 	c := a.command(command{
 		use: "edit API", short: "Edit an API", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
-			if err := p.check(s.cmd); err != nil {
-				return err
-			}
-			before, err := s.call(ctx, request{method: http.MethodGet, path: apiPath(args[0])})
-			if err != nil {
-				return err
-			}
-			r, answer, err := decoded[api.ResourceServer](ctx, s, request{method: http.MethodPatch, path: apiPath(args[0]), body: p, match: before.etag})
+			r, answer, err := edited[api.ResourceServer](ctx, s, apiPath(args[0]), p)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"net/http"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,19 @@ func (p patch) check(c *cobra.Command) error {
 		return usageError("there is nothing to change; see %s --help", c.CommandPath())
 	}
 	return nil
+}
+
+// edited sends a patch for what it read at a path: of somebody else's change
+// meanwhile the server tells.
+func edited[T any](ctx context.Context, s *session, path string, p patch) (*T, *answer, error) {
+	if err := p.check(s.cmd); err != nil {
+		return nil, nil, err
+	}
+	before, err := s.call(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return nil, nil, err
+	}
+	return decoded[T](ctx, s, request{method: http.MethodPatch, path: path, body: p, match: before.etag})
 }
 
 func (p patch) text(c *cobra.Command, flag, name, usage string) {

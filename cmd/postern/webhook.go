@@ -145,14 +145,7 @@ func (a *remote) webhookEditCommand() *cobra.Command {
 		use: "edit WEBHOOK", short: "Edit, disable or enable a webhook", args: cobra.ExactArgs(1),
 		example: `  postern webhook edit hok… --disabled=false`,
 		run: func(ctx context.Context, s *session, args []string) error {
-			if err := p.check(s.cmd); err != nil {
-				return err
-			}
-			before, err := s.call(ctx, request{method: http.MethodGet, path: webhookPath(args[0])})
-			if err != nil {
-				return err
-			}
-			w, answer, err := decoded[api.Webhook](ctx, s, request{method: http.MethodPatch, path: webhookPath(args[0]), body: p, match: before.etag})
+			w, answer, err := edited[api.Webhook](ctx, s, webhookPath(args[0]), p)
 			if err != nil {
 				return err
 			}

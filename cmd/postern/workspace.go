@@ -135,14 +135,7 @@ func (a *remote) workspaceEditCommand() *cobra.Command {
 	c := a.command(command{
 		use: "edit WORKSPACE", short: "Edit a workspace's description and settings", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
-			if err := p.check(s.cmd); err != nil {
-				return err
-			}
-			before, err := s.call(ctx, request{method: http.MethodGet, path: workspacePath(args[0])})
-			if err != nil {
-				return err
-			}
-			ws, answer, err := decoded[api.Workspace](ctx, s, request{method: http.MethodPatch, path: workspacePath(args[0]), body: p, match: before.etag})
+			ws, answer, err := edited[api.Workspace](ctx, s, workspacePath(args[0]), p)
 			if err != nil {
 				return err
 			}

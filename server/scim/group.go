@@ -110,33 +110,25 @@ func (h *Handler) getGroup(r request) (answer, error) {
 }
 
 func (h *Handler) replaceGroup(r request) (answer, error) {
-	body, err := r.body()
+	next, err := r.replacement(h.groups)
 	if err != nil {
 		return answer{}, err
 	}
-	in, err := h.groups.read(body)
-	if err != nil {
-		return answer{}, err
-	}
-	return h.changeGroup(r, h.Admin.ReplaceSCIMGroup, func(resource) (resource, error) { return in, nil })
+	return h.changeGroup(r, h.Admin.ReplaceSCIMGroup, next)
 }
 
 func (h *Handler) patchGroup(r request) (answer, error) {
-	body, err := r.body()
+	next, err := r.patching(h.groups)
 	if err != nil {
 		return answer{}, err
 	}
-	ops, err := parsePatch(body)
-	if err != nil {
-		return answer{}, err
-	}
-	return h.changeGroup(r, h.Admin.EditSCIMGroup, func(old resource) (resource, error) { return h.groups.patch(old, ops) })
+	return h.changeGroup(r, h.Admin.EditSCIMGroup, next)
 }
 
 type groupChange func(ctx context.Context, by *admin.Actor, id store.TeamID, in admin.SCIMGroup, revision int64) (*store.Team, error)
 
 // changeGroup makes a team what next makes of it.
-func (h *Handler) changeGroup(r request, change groupChange, next func(resource) (resource, error)) (answer, error) {
+func (h *Handler) changeGroup(r request, change groupChange, next step) (answer, error) {
 	if _, err := r.selection(); err != nil {
 		return answer{}, err
 	}

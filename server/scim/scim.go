@@ -274,6 +274,29 @@ func (h *Handler) count(by *admin.Actor, at route, status int) {
 	h.Usage.Record(e)
 }
 
+// step makes of a resource what a request wants it to be.
+type step func(resource) (resource, error)
+
+// replacement reads the body of a PUT (RFC 7644 section 3.5.1).
+func (r request) replacement(k *kind) (step, error) {
+	body, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	in, err := k.read(body)
+	return func(resource) (resource, error) { return in, nil }, err
+}
+
+// patching reads the body of a PATCH (RFC 7644 section 3.5.2).
+func (r request) patching(k *kind) (step, error) {
+	body, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	ops, err := parsePatch(body)
+	return func(old resource) (resource, error) { return k.patch(old, ops) }, err
+}
+
 // body reads the JSON object that a request sends.
 func (r request) body() (object, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

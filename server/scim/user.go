@@ -124,33 +124,25 @@ func (h *Handler) getUser(r request) (answer, error) {
 }
 
 func (h *Handler) replaceUser(r request) (answer, error) {
-	body, err := r.body()
+	next, err := r.replacement(h.users)
 	if err != nil {
 		return answer{}, err
 	}
-	in, err := h.users.read(body)
-	if err != nil {
-		return answer{}, err
-	}
-	return h.changeUser(r, h.Admin.ReplaceSCIMUser, func(resource) (resource, error) { return in, nil })
+	return h.changeUser(r, h.Admin.ReplaceSCIMUser, next)
 }
 
 func (h *Handler) patchUser(r request) (answer, error) {
-	body, err := r.body()
+	next, err := r.patching(h.users)
 	if err != nil {
 		return answer{}, err
 	}
-	ops, err := parsePatch(body)
-	if err != nil {
-		return answer{}, err
-	}
-	return h.changeUser(r, h.Admin.EditSCIMUser, func(old resource) (resource, error) { return h.users.patch(old, ops) })
+	return h.changeUser(r, h.Admin.EditSCIMUser, next)
 }
 
 type userChange func(ctx context.Context, by *admin.Actor, id store.AccountID, in admin.SCIMUser, revision int64) (*store.Account, error)
 
 // changeUser makes a person what next makes of it.
-func (h *Handler) changeUser(r request, change userChange, next func(resource) (resource, error)) (answer, error) {
+func (h *Handler) changeUser(r request, change userChange, next step) (answer, error) {
 	if _, err := r.selection(); err != nil {
 		return answer{}, err
 	}
