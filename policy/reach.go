@@ -232,14 +232,19 @@ func (e *Engine) Unlimited(ws store.WorkspaceID, g store.GrantedRole) []string {
 	return named(out)
 }
 
-// named returns the ids of rules in their order.
-func named(rules []*rule) []string {
+// inOrder sorts rules by role and number.
+func inOrder(rules []*rule) {
 	slices.SortFunc(rules, func(a, b *rule) int {
 		if a.role != b.role {
 			return strings.Compare(a.role.ref, b.role.ref)
 		}
 		return a.number - b.number
 	})
+}
+
+// named returns the ids of rules in their order.
+func named(rules []*rule) []string {
+	inOrder(rules)
 	var ids []string
 	for _, r := range rules {
 		ids = append(ids, r.id)

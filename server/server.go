@@ -163,7 +163,7 @@ func (s *Server) rooms() error {
 	s.admin = admin.New(admin.Options{
 		Store: s.state, State: s.state, Policy: s.policy, Keys: s.keys, Sealer: s.sealer, CursorKey: cursorKey, Issuer: o.Issuer,
 		DefaultExpiry: o.DefaultExpiry, MaxExpiry: o.MaxExpiry, NeverAllowed: o.NeverAllowed,
-		ExpiryChoices: o.ExpiryChoices, Node: s.node, OnLeak: s.metrics.Leaked,
+		ExpiryChoices: o.ExpiryChoices, UsageRetention: o.UsageRetention, Node: s.node, OnLeak: s.metrics.Leaked,
 		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
 		MayMail: o.Mail != nil, Wake: s.notify.Wake,
 	})

@@ -131,4 +131,8 @@ type UsageStore interface {
 	// LastUses returns what is known of these clients' last uses, a row for
 	// each secret, ordered by client and secret.
 	LastUses(ctx context.Context, clients ...ClientID) ([]LastUse, error)
+	// RulesUsed returns, of these rules, those that allowed calls in the hours
+	// that are kept, each with the last such hour: calls of one client, or of any
+	// where it is empty.
+	RulesUsed(ctx context.Context, client ClientID, rules []string) (map[string]Time, error)
 }

@@ -16,7 +16,7 @@ func (a *remote) clientCommands() *cobra.Command {
 	secret := group("secret", "Manage the secrets of a client",
 		a.secretListCommand(), a.secretAddCommand(), a.secretRetireCommand(), a.secretRevokeCommand())
 	return group("client", "Manage clients: who may get tokens, with which rights, until when",
-		a.clientListCommand(), a.clientGetCommand(), a.clientCreateCommand(), a.clientEditCommand(),
+		a.clientListCommand(), a.clientGetCommand(), a.clientUnusedCommand(), a.clientCreateCommand(), a.clientEditCommand(),
 		a.clientChange("confirm", "Confirm that the secret is saved, which activates the client"),
 		a.clientRotateCommand(), a.clientRevokeCommand(),
 		a.clientChange("restore", "Restore a revoked client: its secrets work again"),

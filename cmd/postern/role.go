@@ -22,7 +22,7 @@ import (
 
 func (a *remote) roleCommands() *cobra.Command {
 	return group("role", "Manage roles: named lists of rules",
-		a.roleListCommand(), a.roleGetCommand(), a.roleEndpointsCommand(), a.roleCreateCommand(), a.roleEditCommand(), a.roleDeleteCommand())
+		a.roleListCommand(), a.roleGetCommand(), a.roleEndpointsCommand(), a.roleUnusedCommand(), a.roleCreateCommand(), a.roleEditCommand(), a.roleDeleteCommand())
 }
 
 func rolePath(ref string) string { return "/roles/" + escape(ref) }

@@ -55,6 +55,7 @@ type Store interface {
 	Commit(ctx context.Context, writes ...store.Write) error
 	Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, error)
 	LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error)
+	RulesUsed(ctx context.Context, client store.ClientID, rules []string) (map[string]store.Time, error)
 }
 
 // Options configures an Admin. Store, State, Policy and Keys are required.
@@ -73,6 +74,8 @@ type Options struct {
 	MaxExpiry     time.Duration   // 0 means no cap
 	NeverAllowed  bool            // whether a client may live for ever
 	ExpiryChoices []time.Duration // lifetimes to offer, Never among them; nil means 30, 60 and 90 days, a year and Never
+
+	UsageRetention time.Duration // how long usage is kept; 0 means 90 days
 
 	// Node is this node's name, unlike any other's: of two nodes one sweeps.
 	Node string
@@ -98,6 +101,9 @@ type Admin struct {
 func New(o Options) *Admin {
 	if o.DefaultExpiry == 0 {
 		o.DefaultExpiry = 90 * day
+	}
+	if o.UsageRetention == 0 {
+		o.UsageRetention = usageKept
 	}
 	if o.ExpiryChoices == nil {
 		o.ExpiryChoices = []time.Duration{30 * day, 60 * day, 90 * day, 365 * day, Never}

@@ -55,7 +55,7 @@ func (a *Admin) ownOperation(by *Actor, c *store.Client, op Operation) *Operatio
 		return nil
 	}
 	own := map[string]Operation{
-		opClientGet.Name: opMeClientGet, opClientRotate.Name: opMeRotate, opSecretRevoke.Name: opMeSecretEnd,
+		opClientGet.Name: opMeClientGet, opClientUnused.Name: opMeClientGet, opClientRotate.Name: opMeRotate, opSecretRevoke.Name: opMeSecretEnd,
 		opClientRevoke.Name: opMeRevoke, opClientRestore.Name: opMeRestore, opClientDelete.Name: opMeDelete,
 	}
 	if o, ok := own[op.Name]; ok {

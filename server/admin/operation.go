@@ -43,10 +43,13 @@ var (
 	opClientDelete  = Operation{Name: "client.delete", Method: "DELETE", Path: root + "/clients/{client}", Tag: "clients", Text: "Delete a revoked client for ever"}
 	opClientImport  = Operation{Name: "client.import", Method: "POST", Path: root + "/clients/import", Tag: "clients", Text: "Import clients of another server with their ids and secrets, up to 500 at a time"}
 
+	opClientUnused = Operation{Name: "client.unused", Method: "GET", Path: root + "/clients/{client}/unused", Tag: "clients", Text: "List the rules that a client's rights reach and that it has not used for some time"}
+
 	opRoleCreate = Operation{Name: "role.create", Method: "POST", Path: root + "/roles", Tag: "roles", Text: "Create a role"}
 	opRoleList   = Operation{Name: "role.list", Method: "GET", Path: root + "/roles", Tag: "roles", Text: "List roles"}
 	opRoleGet    = Operation{Name: "role.get", Method: "GET", Path: root + "/roles/{role}", Tag: "roles", Text: "Get a role"}
 	opRoleOpens  = Operation{Name: "role.endpoints", Method: "GET", Path: root + "/roles/{role}/endpoints", Tag: "roles", Text: "List the endpoints that a role opens by itself"}
+	opRoleUnused = Operation{Name: "role.unused", Method: "GET", Path: root + "/roles/{role}/unused", Tag: "roles", Text: "List the rules of a role that nobody has used for some time"}
 	opRoleEdit   = Operation{Name: "role.edit", Method: "PATCH", Path: root + "/roles/{role}", Tag: "roles", Text: "Edit a role's description, parents and rules"}
 	opRoleDelete = Operation{Name: "role.delete", Method: "DELETE", Path: root + "/roles/{role}", Tag: "roles", Text: "Delete a role that nobody holds, or with cascade its grants too"}
 
@@ -127,10 +130,10 @@ var (
 func Operations() []Operation {
 	return []Operation{
 		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke,
-		opClientRevoke, opClientRestore, opClientDelete, opClientImport,
+		opClientRevoke, opClientRestore, opClientDelete, opClientImport, opClientUnused,
 		opWebhookCreate, opWebhookList, opWebhookGet, opWebhookEdit, opWebhookDelete, opWebhookRotate, opWebhookTest,
 		opWebhookDeliveries, opDeliveryRetry,
-		opRoleCreate, opRoleList, opRoleGet, opRoleOpens, opRoleEdit, opRoleDelete,
+		opRoleCreate, opRoleList, opRoleGet, opRoleOpens, opRoleUnused, opRoleEdit, opRoleDelete,
 		opGrantList, opGrantSet, opGrantDelete,
 		opLeakReport,
 		opAPICreate, opAPIList, opAPIGet, opAPIEdit, opAPIImport, opAPIDelete,

@@ -126,6 +126,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.keys()
 	m.webhooks()
 	m.records()
+	m.unused()
 	m.check()
 	m.endpoints()
 	m.backup()

@@ -85,7 +85,7 @@ func (m *mounted) describe() ([]byte, error) {
 			}
 			known := m.operations[op.OperationID]
 			used[known.Tag] = true
-			op.Description = needs(known)
+			op.Description = strings.TrimSpace(op.Description + " " + needs(known))
 			delete(op.Responses, "default")
 			for _, status := range errorsOf(known, op) {
 				op.Responses[strconv.Itoa(status)] = &huma.Response{Ref: "#/components/responses/" + faultsOf[status].name}
@@ -107,6 +107,8 @@ func needs(op admin.Operation) string {
 	switch {
 	case op.Public:
 		text = "Needs no credential."
+	case op.AnyToken:
+		text = "Needs no role."
 	case op.Password:
 		text += " A person may also say who they are by name and password (Basic)."
 	}
@@ -203,7 +205,7 @@ func problemSchema() (whole, fault *huma.Schema) {
 func aboutParameter(p *huma.Param) string {
 	known := map[string]string{
 		"limit": "How many at most.", "cursor": "next of the page before.", "desc": "Largest first.", "sort": "By what.", "client": "Its id.",
-		"kind": "Only of this kind.", "status": "Only in this state.", "secret": "Its id.", "role": "Its id, or its ref with / as %2F.",
+		"kind": "Only of this kind.", "status": "Only in this state.", "secret": "Its id.", "role": "Its id.",
 		"from": "RFC 3339; from then on.", "to": "RFC 3339; before then.", "Idempotency-Key": "A name for this request: a repeat answers as the first one did.",
 		"If-Match": "The ETag of what you read.",
 	}

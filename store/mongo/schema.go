@@ -206,10 +206,15 @@ func indexes() map[string][]driver.IndexModel {
 			index("at", "_id"), index("workspace", "at", "_id"), index("workspace", "place"), index("place", "at", "_id"),
 			index("account", "at", "_id"), index("client", "at", "_id"), index("target", "at", "_id"),
 		},
-		usageTotals: {index("_id.hour", "_id.client", "_id.secret", "_id.rule", "_id.outcome")},
+		usageTotals: {index(hoursFirst()...), where(index("_id.rule", "_id.hour"), bson.D{{Key: "_id.outcome", Value: store.OutcomeAllowed}})},
 		lastUse:     {index("_id.client", "_id.secret")},
 		lastSuccess: {index("at", "_id")},
 	}
+}
+
+// hoursFirst are the fields by which counters are in order.
+func hoursFirst() []string {
+	return []string{"_id.hour", "_id.client", "_id.secret", "_id.rule", "_id.outcome"}
 }
 
 func index(fields ...string) driver.IndexModel {

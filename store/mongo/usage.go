@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -103,7 +104,7 @@ func (s *Store) Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, e
 	if len(q.Clients) > 0 {
 		filter = append(filter, bson.E{Key: "_id.client", Value: bson.D{{Key: "$in", Value: q.Clients}}})
 	}
-	sort := ordered(1, "_id.hour", "_id.client", "_id.secret", "_id.rule", "_id.outcome")
+	sort := ordered(1, hoursFirst()...)
 	var totals []store.Usage
 	err := s.read(ctx, "list usage", func(ctx context.Context) error {
 		totals = nil
@@ -159,4 +160,51 @@ func (s *Store) LastUses(ctx context.Context, clients ...store.ClientID) ([]stor
 		})
 	}
 	return uses, nil
+}
+
+// RulesUsed reads of one client in the index by hours, which it enters once an
+// hour, and of all clients the last row of each rule.
+func (s *Store) RulesUsed(ctx context.Context, client store.ClientID, rules []string) (map[string]store.Time, error) {
+	out := map[string]store.Time{}
+	if len(rules) == 0 {
+		return out, ctx.Err()
+	}
+	if client != "" {
+		pipeline := bson.A{
+			bson.D{{Key: "$match", Value: bson.D{
+				{Key: "_id.client", Value: client}, {Key: "_id.outcome", Value: store.OutcomeAllowed}, {Key: "_id.rule", Value: bson.D{{Key: "$in", Value: rules}}},
+			}}},
+			bson.D{{Key: "$group", Value: bson.D{{Key: "_id", Value: "$_id.rule"}, {Key: "hour", Value: bson.D{{Key: "$max", Value: "$_id.hour"}}}}}},
+		}
+		type last struct {
+			Rule string     `json:"_id"`
+			Hour store.Time `json:"hour"`
+		}
+		found, err := collect[last](ctx, s, "read which rules were used", func(ctx context.Context) (*driver.Cursor, error) {
+			return s.db.Collection(usageTotals).Aggregate(ctx, pipeline, options.Aggregate().SetHint(ordered(1, hoursFirst()...)))
+		})
+		for _, l := range found {
+			out[l.Rule] = l.Hour
+		}
+		return out, err
+	}
+	for _, rule := range rules {
+		filter := bson.D{{Key: "_id.rule", Value: rule}, {Key: "_id.outcome", Value: store.OutcomeAllowed}}
+		var c counter
+		err := s.read(ctx, "read when a rule was used", func(ctx context.Context) error {
+			c = counter{}
+			err := s.db.Collection(usageTotals).FindOne(ctx, filter, options.FindOne().SetSort(ordered(-1, "_id.rule", "_id.hour"))).Decode(&c)
+			if errors.Is(err, driver.ErrNoDocuments) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if c.Key.Rule != "" {
+			out[rule] = c.Key.Hour
+		}
+	}
+	return out, ctx.Err()
 }

@@ -119,12 +119,38 @@ func (s *Store) LastUses(ctx context.Context, clients ...store.ClientID) ([]stor
 	return out, err
 }
 
+// The plus keeps the search for a client's rules off the index by rule, in which
+// the rows of all clients are.
+const (
+	rulesUsedBy = `SELECT rule, max(hour) FROM usage WHERE client = ?2 AND outcome = 'allowed' AND +rule IN (SELECT value FROM json_each(?1)) GROUP BY rule`
+	rulesUsed   = `SELECT value, (SELECT max(hour) FROM usage WHERE rule = value AND outcome = 'allowed' AND rule > '') AS last FROM json_each(?1) WHERE last IS NOT NULL`
+)
+
+// RulesUsed implements store.UsageStore.
+func (s *Store) RulesUsed(ctx context.Context, client store.ClientID, rules []string) (map[string]store.Time, error) {
+	query, args := rulesUsed, []any{jsonList(rules)}
+	if client != "" {
+		query, args = rulesUsedBy, append(args, string(client))
+	}
+	out := map[string]store.Time{}
+	err := scan(ctx, "read which rules were used", func() (*sql.Rows, error) {
+		return s.reader.QueryContext(ctx, query, args...)
+	}, func(rows *sql.Rows) error {
+		var rule string
+		var hour store.Time
+		err := rows.Scan(&rule, &hour)
+		out[rule] = hour
+		return err
+	})
+	return out, err
+}
+
 // jsonList is a list of any length as one argument.
-func jsonList(clients []store.ClientID) string {
-	if len(clients) == 0 {
+func jsonList[T ~string](list []T) string {
+	if len(list) == 0 {
 		return "[]"
 	}
-	text, err := json.Marshal(clients)
+	text, err := json.Marshal(list)
 	if err != nil {
 		panic(fmt.Sprintf("a list of texts is JSON: %v", err))
 	}

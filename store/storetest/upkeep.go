@@ -74,13 +74,15 @@ func testContexts(t *testing.T, s store.Store) {
 		"Commit of two": func(ctx context.Context) error {
 			return s.Commit(ctx, store.Insert(&store.Team{ID: "no", Name: "no"}), store.Insert(&store.Lease{ID: "no"}))
 		},
-		"Beat":     func(ctx context.Context) error { return s.Beat(ctx, "no", 1) },
-		"Prune":    func(ctx context.Context) error { return s.Prune(ctx, 1, 1) },
-		"Watch":    func(ctx context.Context) error { _, err := s.Watch(ctx, ""); return err },
-		"AddUsage": func(ctx context.Context) error { return s.AddUsage(ctx, []store.Usage{{Hour: 1, Count: 1}}, nil) },
-		"Usage":    func(ctx context.Context) error { _, err := s.Usage(ctx, store.UsageQuery{}); return err },
-		"LastUses": func(ctx context.Context) error { _, err := s.LastUses(ctx, "there"); return err },
-		"Describe": func(ctx context.Context) error { _, err := s.Describe(ctx); return err },
+		"Beat":                  func(ctx context.Context) error { return s.Beat(ctx, "no", 1) },
+		"Prune":                 func(ctx context.Context) error { return s.Prune(ctx, 1, 1) },
+		"Watch":                 func(ctx context.Context) error { _, err := s.Watch(ctx, ""); return err },
+		"AddUsage":              func(ctx context.Context) error { return s.AddUsage(ctx, []store.Usage{{Hour: 1, Count: 1}}, nil) },
+		"Usage":                 func(ctx context.Context) error { _, err := s.Usage(ctx, store.UsageQuery{}); return err },
+		"LastUses":              func(ctx context.Context) error { _, err := s.LastUses(ctx, "there"); return err },
+		"RulesUsed":             func(ctx context.Context) error { _, err := s.RulesUsed(ctx, "", []string{"a/r#1"}); return err },
+		"RulesUsed of a client": func(ctx context.Context) error { _, err := s.RulesUsed(ctx, "there", []string{"a/r#1"}); return err },
+		"Describe":              func(ctx context.Context) error { _, err := s.Describe(ctx); return err },
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -13,6 +13,7 @@ func testUsage(t *testing.T, s store.Store) {
 	t.Run("totals", func(t *testing.T) { testTotals(t, s) })
 	t.Run("queries", func(t *testing.T) { testUsageQueries(t, s) })
 	t.Run("last uses", func(t *testing.T) { testLastUses(t, s) })
+	t.Run("rules used", func(t *testing.T) { testRulesUsed(t, s) })
 	t.Run("usage of many processes at once", func(t *testing.T) {
 		const processes, rounds = 8, 10
 		row := store.Usage{Hour: start, Client: "many", Secret: "s", Outcome: store.OutcomeAllowed}
@@ -162,6 +163,49 @@ func testLastUses(t *testing.T, s store.Store) {
 	same(t, "rows by client and secret", []string{"LAST/s", "last/", "last/S", "last/s"}, names)
 	if got := lastUses(t, s); len(got) != 0 {
 		t.Errorf("last uses of no client: got %v, want none", got)
+	}
+}
+
+func testRulesUsed(t *testing.T, s store.Store) {
+	const hour = store.Time(time.Hour / time.Millisecond)
+	at := hour * 600_000
+	row := func(hours int, client store.ClientID, secret store.SecretID, rule string, outcome store.Outcome) store.Usage {
+		return store.Usage{Hour: at + store.Time(hours)*hour, Client: client, Secret: secret, Rule: rule, Outcome: outcome, Process: "p", Count: 1}
+	}
+	if err := s.AddUsage(t.Context(), []store.Usage{
+		row(0, "one", "a", "u/r#1", store.OutcomeAllowed),
+		row(5, "one", "a", "u/r#1", store.OutcomeAllowed),
+		row(3, "one", "b", "u/r#1", store.OutcomeAllowed), // another secret of it
+		row(9, "one", "a", "u/r#1", store.OutcomeDenied),
+		row(1, "one", "a", "u/r#10", store.OutcomeAllowed),
+		row(2, "one", "a", "u/deny#1", store.OutcomeDenied),
+		row(2, "one", "a", "", store.OutcomeAllowed),
+		row(2, "One", "a", "U/r#1", store.OutcomeAllowed),
+		row(7, "two", "a", "u/r#1", store.OutcomeAllowed),
+		row(4, "two", "a", "u/r#2", store.OutcomeAllowed),
+	}, nil); err != nil {
+		t.Fatalf("add usage: %v", err)
+	}
+	asked := []string{"u/r#1", "u/r#2", "u/r#3", "u/r#10", "u/deny#1", "U/r#1"}
+	for name, tt := range map[string]struct {
+		client store.ClientID
+		rules  []string
+		want   map[string]store.Time
+	}{
+		"by one":                   {"one", asked, map[string]store.Time{"u/r#1": at + 5*hour, "u/r#10": at + hour}},
+		"by another":               {"two", asked, map[string]store.Time{"u/r#1": at + 7*hour, "u/r#2": at + 4*hour}},
+		"by nobody who was there":  {"three", asked, map[string]store.Time{}},
+		"by anybody":               {"", asked, map[string]store.Time{"u/r#1": at + 7*hour, "u/r#2": at + 4*hour, "u/r#10": at + hour, "U/r#1": at + 2*hour}},
+		"one rule by anybody":      {"", []string{"u/r#2"}, map[string]store.Time{"u/r#2": at + 4*hour}},
+		"no rules by one":          {"one", nil, map[string]store.Time{}},
+		"no rules by anybody":      {"", nil, map[string]store.Time{}},
+		"a rule that is not there": {"", []string{"u/r"}, map[string]store.Time{}},
+	} {
+		got, err := s.RulesUsed(t.Context(), tt.client, tt.rules)
+		if err != nil {
+			t.Fatalf("%s: rules used: %v", name, err)
+		}
+		same(t, "rules used "+name, tt.want, got)
 	}
 }
 
