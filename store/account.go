@@ -36,6 +36,10 @@ type Account struct {
 	MustChange   bool          `json:"must_change,omitempty"`   // the password was set by someone else
 	PasswordAt   Time          `json:"password_at,omitempty"`   // it was last set
 
+	// SecondFactor: a password alone does not suffice; see the record of that name.
+	SecondFactor   bool     `json:"second_factor,omitempty"`
+	RecoveryHashes [][]byte `json:"recovery_hashes,omitempty"` // SHA-256 of the one-time codes that stand in for it
+
 	InviteHash []byte `json:"invite_hash,omitempty"` // SHA-256 of the one-time link's token
 	InviteEnds Time   `json:"invite_ends,omitempty"`
 

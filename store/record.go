@@ -25,11 +25,12 @@ const (
 	KindDelivery     Kind = "deliveries"
 	KindSession      Kind = "sessions"
 	KindIdempotency  Kind = "idempotency"
+	KindSecondFactor Kind = "second_factors"
 )
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return append(WatchedKinds(), KindAudit, KindChain, KindLease, KindDelivery, KindSession, KindIdempotency)
+	return append(WatchedKinds(), KindAudit, KindChain, KindLease, KindDelivery, KindSession, KindIdempotency, KindSecondFactor)
 }
 
 // WatchedKinds returns the kinds whose changes come through the feed.
@@ -90,6 +91,8 @@ func New(k Kind) (Record, error) {
 		return new(Session), nil
 	case KindIdempotency:
 		return new(Idempotency), nil
+	case KindSecondFactor:
+		return new(SecondFactor), nil
 	default:
 		return nil, fmt.Errorf("no record is of kind %q", string(k))
 	}

@@ -1,14 +1,16 @@
 package store
 
-// Session is a person who signed in by password. Its key is the SHA-256 of what
-// the browser holds, in hexadecimal.
+// Session is a person who signed in. Its key is the SHA-256 of what the browser
+// holds, in hexadecimal.
 type Session struct {
 	ID         string    `json:"_id"`
 	Revision   int64     `json:"revision"`
 	Account    AccountID `json:"account"`
 	Generation int64     `json:"generation"`            // of the account at the sign-in: deactivating ends it
 	PasswordAt Time      `json:"password_at,omitempty"` // of the account then: a new password ends it
+	SecondDone bool      `json:"second_done,omitempty"` // the second factor, which the account may have, was there too
 	Address    string    `json:"address,omitempty"`
+	ProvedAt   Time      `json:"proved_at,omitempty"` // who it is was last proved
 	CreatedAt  Time      `json:"created_at"`
 	SeenAt     Time      `json:"seen_at"`
 	ExpiresAt  Time      `json:"expires_at"` // at the latest
@@ -26,6 +28,33 @@ func (s *Session) Rev() int64 { return s.Revision }
 // WithRev returns a copy at another revision.
 func (s *Session) WithRev(rev int64) Record {
 	copied := *s
+	copied.Revision = rev
+	return &copied
+}
+
+// SecondFactor is the secret that makes one-time codes (RFC 6238). Its key is its
+// account's id. It is in no backup.
+type SecondFactor struct {
+	ID        string `json:"_id"`
+	Revision  int64  `json:"revision"`
+	Sealed    []byte `json:"sealed,omitempty"`    // the secret, by the key-encryption key
+	Confirmed bool   `json:"confirmed,omitempty"` // its owner showed a code of it: it is in force
+	LastStep  int64  `json:"last_step,omitempty"` // of the last code that was taken; it and those before are used up
+	CreatedAt Time   `json:"created_at"`
+}
+
+// Kind is KindSecondFactor.
+func (f *SecondFactor) Kind() Kind { return KindSecondFactor }
+
+// Key is the account's id.
+func (f *SecondFactor) Key() string { return f.ID }
+
+// Rev is the revision.
+func (f *SecondFactor) Rev() int64 { return f.Revision }
+
+// WithRev returns a copy at another revision.
+func (f *SecondFactor) WithRev(rev int64) Record {
+	copied := *f
 	copied.Revision = rev
 	return &copied
 }

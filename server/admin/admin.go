@@ -134,6 +134,10 @@ type Actor struct {
 	RequestID string
 	Once      *Once // of a request with an Idempotency-Key; nil makes anew each time
 
+	// second: the second factor, which the account may have, was there too.
+	second bool
+	// session is the id of the one that the request came in.
+	session string
 	// once is what is remembered of the change that it makes.
 	once *store.Idempotency
 	// machine is the program itself, at the first start.

@@ -162,17 +162,20 @@ func posternAPI(system store.WorkspaceID, issuer string, now store.Time) *store.
 	return api
 }
 
-// password makes one that a person can type: 25 letters, 117 bits.
-func password() string {
-	const letters = "abcdefghijkmnpqrstuvwxyz" // 24, without l and o
+// password makes one that a person can type: 25 letters, 114 bits.
+func password() string { return letters(25, 5) }
+
+// letters makes a text of random letters, of 4.5 bits each, in groups.
+func letters(count, group int) string {
+	const all = "abcdefghijkmnpqrstuvwxyz" // 24, without l and o
 	var b strings.Builder
-	for n := 0; n < 25; {
+	for n := 0; n < count; {
 		for _, r := range randomBytes(32) {
-			if r < 240 && n < 25 { // 240 is a multiple of 24
-				if n > 0 && n%5 == 0 {
+			if r < 240 && n < count { // 240 is a multiple of 24
+				if n > 0 && n%group == 0 {
 					b.WriteByte('-')
 				}
-				b.WriteByte(letters[r%24])
+				b.WriteByte(all[r%24])
 				n++
 			}
 		}

@@ -70,6 +70,13 @@ func (f faults) err() error {
 	return &Error{Kind: Invalid, Message: "the request has faults", Faults: f}
 }
 
+// invalidAt is a refusal of one thing that is wrong with an input.
+func invalidAt(place, format string, args ...any) error {
+	var f faults
+	f.add(place, format, args...)
+	return f.err()
+}
+
 // fromStore turns an error of the store into one for the actor.
 func fromStore(doing string, err error) error {
 	if err == nil {

@@ -42,14 +42,19 @@ func (a *Admin) RevokeKey(ctx context.Context, by *Actor, kid string) (info keys
 }
 
 // ResealKeys seals all keys by the first key-encryption key, those that sign for
-// webhooks among them, and returns how many of Postern's own there are.
+// webhooks and people's second factors among them, and returns how many of
+// Postern's own there are.
 func (a *Admin) ResealKeys(ctx context.Context, by *Actor) (count int, err error) {
 	err = a.changeKey(by, opKeyReseal, "", func(also store.Write) error {
 		webhooks, err := a.resealed()
 		if err != nil {
 			return err
 		}
-		count, err = a.Options.Keys.Reseal(ctx, append(webhooks, also)...)
+		factors, err := a.resealedFactors(ctx)
+		if err != nil {
+			return err
+		}
+		count, err = a.Options.Keys.Reseal(ctx, append(append(webhooks, factors...), also)...)
 		return err
 	})
 	return count, err

@@ -26,6 +26,9 @@ func (a *Admin) Me(_ context.Context, by *Actor) (*Me, error) {
 	if acc == nil {
 		return nil, refuse(Forbidden, "nobody is signed in")
 	}
+	if by.needsCode() {
+		return nil, refuse(Forbidden, "%s", by.halted())
+	}
 	me := &Me{Account: acc, MustChange: acc.MustChange}
 	for _, ws := range a.personalIn(by.Holder) {
 		me.Workspaces = append(me.Workspaces, ws.Name)
@@ -72,8 +75,9 @@ func (a *Admin) mustOwn(by *Actor, op Operation) error {
 	if acc == nil || acc.AccountKind != store.AccountUser {
 		return a.refused(by, op, a.systemID(), "only people have personal tokens; a technical user's clients are made by administrators")
 	}
-	if by.Client == nil && acc.MustChange && op.Name != opMePassword.Name && op.Name != opMeGet.Name {
-		return a.refused(by, op, a.systemID(), "your password was set by somebody else; change it first (me.password)")
+	ofPassword := op.Name == opMePassword.Name || op.Name == opMeGet.Name // what goes before it is changed
+	if reason := by.halted(); reason != "" && (by.needsCode() || !ofPassword) {
+		return a.refused(by, op, a.systemID(), reason)
 	}
 	c := by.caller()
 	opened := false
@@ -322,8 +326,10 @@ func strictest(all []*store.Workspace) *store.Workspace {
 	return &out
 }
 
-// ChangePassword sets the actor's own password. It takes the current one, which
-// the actor signed in by, and leaves tokens alone; sessions end.
+// ChangePassword sets the actor's own password. It takes the current one and
+// leaves tokens alone. Every session of the account ends, the actor's own too: the
+// actor is as the account is then, and StartSession with it starts the one, under
+// a new id, in which the person goes on.
 func (a *Admin) ChangePassword(ctx context.Context, by *Actor, current, next secret.Secret) (*store.Account, error) {
 	if err := a.mustOwn(by, opMePassword); err != nil {
 		return nil, err
@@ -332,18 +338,22 @@ func (a *Admin) ChangePassword(ctx context.Context, by *Actor, current, next sec
 	if by.Client != nil {
 		return nil, a.refused(by, opMePassword, a.systemID(), "a password is changed by who knows it: sign in by name and password")
 	}
-	if _, err := a.SignIn(ctx, acc.Name, current, by.Address, by.RequestID); err != nil {
+	if _, err := a.byPassword(ctx, acc.Name, current, by.Address, by.RequestID); err != nil {
 		return nil, err
 	}
 	if current.Reveal() == next.Reveal() {
-		return nil, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"new", "is the current password; choose another"}}}
+		return nil, invalidAt("new", "is the current password; choose another")
 	}
 	changed := *acc
 	if err := a.setPassword(ctx, &changed, next); err != nil {
 		return nil, err
 	}
 	err := a.change(ctx, by, entry{operation: opMePassword.Name, workspace: a.systemID(), before: acc, after: &changed, name: acc.Name}, store.Update(&changed))
-	return stored(&changed, store.OpUpdate), err
+	if err != nil {
+		return nil, err
+	}
+	by.became(stored(&changed, store.OpUpdate))
+	return by.Account(), nil
 }
 
 // TakeOver makes the actor responsible for a client. It is a gift of all that

@@ -171,7 +171,7 @@ func (a *Admin) may(by *Actor, op Operation, ws store.WorkspaceID, ids ...string
 	if by.machine {
 		return true
 	}
-	if by.Holder == nil {
+	if by.Holder == nil || by.halted() != "" {
 		return false
 	}
 	system := a.systemID()
@@ -195,6 +195,9 @@ func (a *Admin) may(by *Actor, op Operation, ws store.WorkspaceID, ids ...string
 func (a *Admin) must(by *Actor, op Operation, ws store.WorkspaceID, ids ...string) error {
 	if a.may(by, op, ws, ids...) {
 		return nil
+	}
+	if reason := by.halted(); reason != "" {
+		return a.refused(by, op, ws, reason)
 	}
 	return a.refused(by, op, ws, "you may not do this here ("+op.Name+"); ask an owner or admin of workspace "+a.workspaceName(ws))
 }

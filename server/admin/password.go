@@ -119,7 +119,19 @@ const nobody = "$argon2id$v=19$m=19456,t=2,p=1$rwRV5h34jqqvUdat+fFNOA$SLuQL29D9y
 // a wrong password and an account that is not active are the same to whoever
 // asks: Unauthenticated. After too many attempts it is TooMany, whatever the
 // password.
+//
+// An account may have a second factor: the actor may do nothing then, before
+// EnterOTP, or EnterCode on the session that StartSession starts.
 func (a *Admin) SignIn(ctx context.Context, name string, password secret.Secret, from netip.Addr, requestID string) (*Actor, error) {
+	h, err := a.byPassword(ctx, name, password, from, requestID)
+	if err != nil {
+		return nil, err
+	}
+	return &Actor{Holder: h, AnyScope: true, Address: from, RequestID: requestID}, nil
+}
+
+// byPassword finds who has a name and password, as SignIn says.
+func (a *Admin) byPassword(ctx context.Context, name string, password secret.Secret, from netip.Addr, requestID string) (*store.Holder, error) {
 	if utf8.RuneCountInString(name) > maxName {
 		name = ""
 	}
@@ -159,7 +171,31 @@ func (a *Admin) SignIn(ctx context.Context, name string, password secret.Secret,
 		return nil, refuse(Unauthenticated, "name or password is wrong")
 	}
 	a.signIns.succeeded(name, from)
-	return &Actor{Holder: h, AnyScope: true, Address: from, RequestID: requestID}, nil
+	return h, nil
+}
+
+// provePassword asks the actor once more for its password. A wrong one is Invalid,
+// at "password"; attempts are counted as those to sign in are.
+func (a *Admin) provePassword(ctx context.Context, by *Actor, password secret.Secret) error {
+	if by.Account().PasswordHash == "" {
+		return invalidAt("password", "is none that you have; sign in again as you did")
+	}
+	_, err := a.byPassword(ctx, by.Account().Name, password, by.Address, by.RequestID)
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind == Unauthenticated {
+		return invalidAt("password", "is wrong")
+	}
+	return err
+}
+
+// attempt counts an attempt of the actor's to prove who it is by something else
+// than a password, as one by password is counted.
+func (a *Admin) attempt(ctx context.Context, by *Actor) error {
+	name := by.Account().Name
+	err := a.signIns.attempt(name, by.Address, a.Now())
+	if err != nil {
+		a.locked(ctx, name, by.Address, by.RequestID)
+	}
+	return err
 }
 
 // personNamed finds a person by name, or by the name that a provisioning system

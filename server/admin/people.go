@@ -328,6 +328,13 @@ func (a *Admin) deletion(ctx context.Context, op Operation, old *store.Account) 
 	for _, g := range grants {
 		writes = append(writes, store.Delete(g))
 	}
+	factor, err := a.secondFactor(ctx, old.ID)
+	if err != nil {
+		return nil, err
+	}
+	if factor != nil {
+		writes = append(writes, store.Delete(factor))
+	}
 	acc := &store.Account{
 		ID: old.ID, Revision: old.Revision, Generation: old.Generation + 1, AccountKind: old.AccountKind, Name: old.Name,
 		Status: store.AccountDeleted, CreatedAt: old.CreatedAt, CreatedBy: old.CreatedBy, DeletedAt: now,

@@ -31,7 +31,7 @@ type Recovered struct {
 
 // Recover gives an installation an administrator, whatever became of those it
 // had: a person by this name, who is made or reactivated, with a password that
-// must be changed, the licence admin, the role owner in the workspace system, and
+// must be changed and no second factor, the licence admin, the role owner in the workspace system, and
 // a client for a week. It is for whoever has the store itself, so it asks nobody,
 // and it reads past this node's state, which need not run.
 //
@@ -60,7 +60,7 @@ func (a *Admin) Recover(ctx context.Context, name string) (*Recovered, error) {
 		acc = &copied
 	}
 	acc.Status, acc.Licence, acc.MustChange, acc.PasswordAt = store.AccountActive, in.licence.ID, true, now
-	acc.InviteHash, acc.InviteEnds = nil, 0
+	acc.InviteHash, acc.InviteEnds, acc.SecondFactor, acc.RecoveryHashes = nil, 0, false, nil
 	if acc.PasswordHash, err = secret.HashPassword(out.Password); err != nil {
 		return nil, fmt.Errorf("recover: %w", err)
 	}
@@ -81,6 +81,13 @@ func (a *Admin) Recover(ctx context.Context, name string) (*Recovered, error) {
 	grant, err := a.ownerOfSystem(ctx, in, acc, now)
 	if err != nil {
 		return nil, err
+	}
+	factor, err := a.secondFactor(ctx, acc.ID)
+	if err != nil {
+		return nil, fmt.Errorf("recover: %w", err)
+	}
+	if factor != nil {
+		writes = append(writes, store.Delete(factor))
 	}
 	writes = append(append(writes, grant...), store.Insert(a.entry(&Actor{machine: true}, e)))
 	if err := a.Store.Commit(ctx, writes...); err != nil {

@@ -37,11 +37,11 @@ func TestW11Sessions(t *testing.T) {
 	}
 	good := func(text secret.Secret) bool {
 		t.Helper()
-		by, err := w.Session(t.Context(), text, from, "test")
+		s, err := w.Session(t.Context(), text, from, "test")
 		if err != nil && kind(t, err) != admin.Unauthenticated {
 			t.Fatal(err)
 		}
-		return err == nil && by.Account().Name == "admin"
+		return err == nil && s.Actor.Account().Name == "admin"
 	}
 	by := w.signedIn(w.made.AdminPassword)
 	first, second := open(by), open(by)
@@ -87,6 +87,9 @@ func TestW11Sessions(t *testing.T) {
 	}
 	if good(fourth) {
 		t.Error("after a new password it is good")
+	}
+	if next := open(by); next.Reveal() == fourth.Reveal() || !good(next) {
+		t.Error("whoever changed the password goes on in a session under a new id, and it is not good")
 	}
 	if err := w.state.All(t.Context(), func(r store.Record) error {
 		if s := r.(*store.Session); strings.Contains(s.ID, fourth.Reveal()) {

@@ -52,8 +52,12 @@ func Redacted(r store.Record) json.RawMessage {
 		r = &c
 	case *store.Account:
 		a := *full
-		a.PasswordHash, a.InviteHash = "", nil
+		a.PasswordHash, a.InviteHash, a.RecoveryHashes = "", nil, nil
 		r = &a
+	case *store.SecondFactor:
+		f := *full
+		f.Sealed = nil
+		r = &f
 	case *store.Webhook:
 		w := *full
 		w.Sealed = nil

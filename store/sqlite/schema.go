@@ -106,6 +106,8 @@ func migrations() [][]string {
 	}, {
 		// Which rules nobody used is asked by rule, not by hour or client.
 		"CREATE INDEX usage_by_rule ON usage (rule, hour) WHERE outcome = 'allowed' AND rule > ''",
+	}, {
+		records("second_factors", ""),
 	}}
 }
 
@@ -122,6 +124,6 @@ func records(name, columns string) string {
 func checked() []string {
 	return []string{
 		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "webhooks",
-		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "deliveries", "usage", "audit",
+		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "deliveries", "usage", "audit",
 	}
 }

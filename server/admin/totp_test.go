@@ -1,0 +1,447 @@
+package admin_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"postern/server/admin"
+	"postern/server/keys"
+	"postern/server/secret"
+	"postern/store"
+)
+
+const annPassword = "correct horse battery of a"
+
+// telephone is a person with a second factor, in a world whose clock is turned
+// on by hand.
+type telephone struct {
+	*world
+	ahead  *time.Duration
+	from   netip.Addr
+	secret string
+	codes  []secret.Secret // for recovery
+}
+
+func withTelephone(t *testing.T) *telephone {
+	t.Helper()
+	p := &telephone{ahead: new(time.Duration), from: netip.MustParseAddr("192.0.2.1")}
+	began := time.Now()
+	p.world = start(t, func(o *admin.Options) { o.Now = func() time.Time { return began.Add(*p.ahead) } })
+	by := p.actorNamed("ann")
+	made, err := p.StartTOTP(t.Context(), by, secret.Of(annPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.secret = made.Secret.Reveal()
+	if p.codes, err = p.ConfirmTOTP(t.Context(), by, p.code()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// code is what the telephone shows now, a step after the one it showed before.
+func (p *telephone) code() string {
+	p.t.Helper()
+	*p.ahead += 30 * time.Second
+	code, err := totp.GenerateCode(p.secret, p.Now())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return code
+}
+
+// by is ann, by the password alone.
+func (p *telephone) by() *admin.Actor {
+	p.t.Helper()
+	by, err := p.SignIn(p.t.Context(), "ann", secret.Of(annPassword), p.from, "test")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return by
+}
+
+// half is half a session of ann's.
+func (p *telephone) half() secret.Secret {
+	p.t.Helper()
+	text, err := p.StartSession(p.t.Context(), p.by())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return text
+}
+
+func wrongCode(code string) string { return code[:5] + string('0'+(code[5]-'0'+1)%10) }
+
+// With a second factor the password gives half a session, which lasts five
+// minutes, does nothing, and becomes a whole one under a new id by a code.
+func TestHalfSession(t *testing.T) {
+	p := withTelephone(t)
+	text := p.half()
+	s, err := p.Session(t.Context(), text, p.from, "test")
+	if err != nil || !s.NeedsCode {
+		t.Fatalf("got %+v, %v; want one that needs a code", s, err)
+	}
+	if _, err := p.Me(t.Context(), s.Actor); kind(t, err) != admin.Forbidden {
+		t.Errorf("who they are: got %v, want forbidden", err)
+	}
+	if _, err := p.MyClients(t.Context(), s.Actor); kind(t, err) != admin.Forbidden {
+		t.Errorf("their tokens: got %v, want forbidden", err)
+	}
+	if _, err := p.ChangePassword(t.Context(), s.Actor, secret.Of(annPassword), secret.Of("another horse battery")); kind(t, err) != admin.Forbidden {
+		t.Errorf("another password: got %v, want forbidden", err)
+	}
+	if _, err := p.DeleteTOTP(t.Context(), s.Actor, secret.Of(annPassword), ""); kind(t, err) != admin.Forbidden {
+		t.Errorf("remove the second factor: got %v, want forbidden", err)
+	}
+	if err := p.Freshen(t.Context(), s.Actor, text, secret.Of(annPassword)); kind(t, err) != admin.Forbidden {
+		t.Errorf("freshen: got %v, want forbidden", err)
+	}
+	good := p.code()
+	if _, err := p.EnterCode(t.Context(), text, wrongCode(good), p.from, "test"); kind(t, err) != admin.Unauthenticated {
+		t.Errorf("a wrong code: got %v", err)
+	}
+	whole, err := p.EnterCode(t.Context(), text, good[:3]+" "+good[3:], p.from, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := p.Session(t.Context(), whole, p.from, "test"); err != nil || s.NeedsCode || !s.Fresh || whole.Reveal() == text.Reveal() {
+		t.Errorf("the whole session is %+v, %v", s, err)
+	}
+	if _, err := p.Session(t.Context(), text, p.from, "test"); kind(t, err) != admin.Unauthenticated {
+		t.Errorf("half a session, after: got %v", err)
+	}
+	if _, err := p.EnterCode(t.Context(), whole, p.code(), p.from, "test"); kind(t, err) != admin.Conflict {
+		t.Errorf("a code for a whole session: got %v", err)
+	}
+	late := p.half()
+	*p.ahead += 5 * time.Minute
+	if _, err := p.EnterCode(t.Context(), late, p.code(), p.from, "test"); kind(t, err) != admin.Unauthenticated {
+		t.Errorf("after five minutes: got %v", err)
+	}
+	if err := p.EndSession(t.Context(), s.Actor, p.half()); err != nil {
+		t.Errorf("sign out of half a session: %v", err)
+	}
+}
+
+// A session goes on when its person puts a second factor in force in it; another
+// one, by a password alone, needs a code from then on.
+func TestSessionsAtTheSecondFactor(t *testing.T) {
+	w := start(t)
+	from := netip.MustParseAddr("192.0.2.1")
+	by := w.actorNamed("ann")
+	var texts [2]secret.Secret
+	for i := range texts {
+		var err error
+		if texts[i], err = w.StartSession(t.Context(), by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := w.Session(t.Context(), texts[0], from, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := w.StartTOTP(t.Context(), s.Actor, secret.Of(annPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.GenerateCode(made.Secret.Reveal(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.ConfirmTOTP(t.Context(), s.Actor, code); err != nil {
+		t.Fatal(err)
+	}
+	for i, needs := range []bool{false, true} {
+		if s, err := w.Session(t.Context(), texts[i], from, "test"); err != nil || s.NeedsCode != needs {
+			t.Errorf("session %d: got %+v, %v; needs a code: want %t", i, s, err, needs)
+		}
+	}
+	// By another password it ends, and goes on under a new id without another code.
+	if _, err := w.ChangePassword(t.Context(), s.Actor, secret.Of(annPassword), secret.Of("another horse battery")); err != nil {
+		t.Fatal(err)
+	}
+	next, err := w.StartSession(t.Context(), s.Actor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := w.Session(t.Context(), next, from, "test"); err != nil || s.NeedsCode {
+		t.Errorf("after another password: got %+v, %v; want a whole session", s, err)
+	}
+}
+
+// A code is good once, so is each recovery code, and what is no code is nothing.
+func TestCodesAreGoodOnce(t *testing.T) {
+	p := withTelephone(t)
+	enter := func(code string) admin.Kind {
+		t.Helper()
+		return kind(t, p.EnterOTP(t.Context(), p.by(), code))
+	}
+	good := p.code()
+	if enter(good) != 0 || enter(good) != admin.Unauthenticated {
+		t.Error("a code must be good once")
+	}
+	if len(p.codes) != 10 || !strings.Contains(p.codes[0].Reveal(), "-") {
+		t.Fatalf("there are %d recovery codes, want 10 in groups of letters", len(p.codes))
+	}
+	first, second := p.codes[0].Reveal(), p.codes[1].Reveal()
+	if enter(strings.ToUpper(strings.ReplaceAll(first, "-", " "))) != 0 || enter(first) != admin.Unauthenticated || enter(second) != 0 {
+		t.Error("each recovery code must be good once, however it is typed")
+	}
+	for _, code := range []string{"", " ", "-", "000", second, strings.Repeat("x", 10_000)} {
+		if enter(code) != admin.Unauthenticated {
+			t.Errorf("%.20q is good", code)
+		}
+	}
+	if acc := p.by().Account(); len(acc.RecoveryHashes) != 8 {
+		t.Errorf("%d recovery codes are left, want 8", len(acc.RecoveryHashes))
+	}
+}
+
+// Codes are counted before they are compared: after ten that are wrong the right
+// one is of no use from there, and the person hears of it.
+func TestCodesAreCounted(t *testing.T) {
+	p := withTelephone(t)
+	by := p.by()
+	for range 10 {
+		if err := p.EnterOTP(t.Context(), by, "x"); kind(t, err) != admin.Unauthenticated {
+			t.Fatal(err)
+		}
+	}
+	if err := p.EnterOTP(t.Context(), by, p.code()); kind(t, err) != admin.TooMany {
+		t.Errorf("the right code after ten wrong ones: got %v, want too many", err)
+	}
+	if err := p.merger.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := p.state.Audit(t.Context(), store.AuditQuery{Account: by.Account().ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for operation, why := range map[string]string{"session.start": "the code wrong", "account.locked": "too many attempts"} {
+		if !slices.ContainsFunc(entries, func(e *store.AuditEntry) bool { return e.Operation == operation && strings.Contains(e.Refused, why) }) {
+			t.Errorf("no refusal of %s says %q", operation, why)
+		}
+	}
+}
+
+// The secret is made for the password alone, by no token, and waits for a code;
+// nothing but its making shows it, and the store has it sealed.
+func TestSecondFactorIsMade(t *testing.T) {
+	w := start(t)
+	by := w.actorNamed("ann")
+	_, err := w.StartTOTP(t.Context(), by, secret.Of("wrong horse battery"))
+	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Kind != admin.Invalid || e.Faults[0].Place != "password" {
+		t.Errorf("by a wrong password: got %v", err)
+	}
+	if _, err := w.ConfirmTOTP(t.Context(), by, "123456"); kind(t, err) != admin.Conflict {
+		t.Errorf("confirm what is not there: got %v", err)
+	}
+	if _, err := w.StartTOTP(t.Context(), w.root, secret.Of(w.made.AdminPassword)); kind(t, err) != admin.Forbidden {
+		t.Errorf("by a token: got %v", err)
+	}
+	lost, err := w.StartTOTP(t.Context(), by, secret.Of(annPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := w.StartTOTP(t.Context(), by, secret.Of(annPassword))
+	if err != nil || made.Secret.Reveal() == lost.Secret.Reveal() {
+		t.Fatalf("start again before it is confirmed: %v", err)
+	}
+	if err := w.EnterOTP(t.Context(), by, ""); err != nil {
+		t.Errorf("before it is confirmed the password suffices: %v", err)
+	}
+	old, err := totp.GenerateCode(lost.Secret.Reveal(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.ConfirmTOTP(t.Context(), by, old); kind(t, err) != admin.Invalid {
+		t.Errorf("by a code of the secret before: got %v", err)
+	}
+	code, err := totp.GenerateCode(made.Secret.Reveal(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, err := w.ConfirmTOTP(t.Context(), by, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err = w.SignIn(t.Context(), "ann", secret.Of(annPassword), netip.MustParseAddr("192.0.2.1"), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.EnterOTP(t.Context(), by, code); kind(t, err) != admin.Unauthenticated {
+		t.Errorf("the code that confirmed it, again: got %v", err)
+	}
+	if err := w.EnterOTP(t.Context(), by, codes[0].Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.StartTOTP(t.Context(), by, secret.Of(annPassword)); kind(t, err) != admin.Conflict {
+		t.Errorf("another one beside it: got %v", err)
+	}
+	// Nothing that is read anywhere holds it.
+	hidden := []string{made.Secret.Reveal(), lost.Secret.Reveal(), codes[1].Reveal(), strings.ReplaceAll(codes[1].Reveal(), "-", "")}
+	var text bytes.Buffer
+	if err := w.Backup(t.Context(), w.root, &text); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text.String(), `"kind":"second_factors"`) {
+		t.Error("the backup has second factors")
+	}
+	err = w.state.All(t.Context(), func(r store.Record) error {
+		return json.NewEncoder(&text).Encode(r)
+	}, store.Kinds()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range hidden {
+		if strings.Contains(text.String(), s) {
+			t.Error("the store or the backup holds a secret or a recovery code as it is")
+		}
+	}
+}
+
+// Its owner removes it by the password or a code; whoever may, another's, unless
+// that person holds more than they do.
+func TestSecondFactorIsRemoved(t *testing.T) {
+	p := withTelephone(t)
+	signed := func() *admin.Actor {
+		t.Helper()
+		by := p.by()
+		if err := p.EnterOTP(t.Context(), by, p.code()); err != nil {
+			t.Fatal(err)
+		}
+		return by
+	}
+	by := signed()
+	_, err := p.DeleteTOTP(t.Context(), by, secret.Of("wrong horse battery"), "")
+	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Kind != admin.Invalid || e.Faults[0].Place != "password" {
+		t.Errorf("by a wrong password: got %v", err)
+	}
+	_, err = p.DeleteTOTP(t.Context(), by, secret.Secret{}, "123")
+	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Kind != admin.Invalid || e.Faults[0].Place != "code" {
+		t.Errorf("by a wrong code: got %v", err)
+	}
+	if acc, err := p.DeleteTOTP(t.Context(), by, secret.Secret{}, p.codes[3].Reveal()); err != nil || acc.SecondFactor || acc.RecoveryHashes != nil {
+		t.Errorf("by a recovery code: got %+v, %v", acc, err)
+	}
+	if err := p.EnterOTP(t.Context(), p.by(), ""); err != nil {
+		t.Errorf("after it is removed the password does not suffice: %v", err)
+	}
+	if _, err := p.DeleteTOTP(t.Context(), p.by(), secret.Of(annPassword), ""); kind(t, err) != admin.Conflict {
+		t.Errorf("once more: got %v", err)
+	}
+	again, err := p.StartTOTP(t.Context(), p.by(), secret.Of(annPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.secret = again.Secret.Reveal()
+	if _, err := p.ConfirmTOTP(t.Context(), p.by(), p.code()); err != nil {
+		t.Fatal(err)
+	}
+	lesser := p.actorNamed("bob")
+	if _, err := p.DeleteAccountTOTP(t.Context(), lesser, "ann"); kind(t, err) != admin.Forbidden {
+		t.Errorf("by somebody who may not: got %v", err)
+	}
+	if acc, err := p.DeleteAccountTOTP(t.Context(), p.root, "ann"); err != nil || acc.SecondFactor {
+		t.Errorf("by an administrator: got %+v, %v", acc, err)
+	}
+	if err := p.EnterOTP(t.Context(), p.by(), ""); err != nil {
+		t.Errorf("after an administrator removed it: %v", err)
+	}
+	if _, err := p.DeleteAccountTOTP(t.Context(), p.root, "ann"); kind(t, err) != admin.Conflict {
+		t.Errorf("where there is none: got %v", err)
+	}
+}
+
+// What is in no backup is not there after a restore: a password does not suffice
+// then either, but a recovery code does, and lets one start anew.
+func TestSecondFactorAfterARestore(t *testing.T) {
+	p := withTelephone(t)
+	r, err := p.state.Get(t.Context(), store.KindSecondFactor, string(p.by().Account().ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.state.Commit(t.Context(), store.Delete(r)); err != nil {
+		t.Fatal(err)
+	}
+	by := p.by()
+	if err := p.EnterOTP(t.Context(), by, p.code()); kind(t, err) != admin.Unauthenticated || !strings.Contains(err.Error(), "recovery code") {
+		t.Errorf("by the telephone: got %v, want that it was lost", err)
+	}
+	if err := p.EnterOTP(t.Context(), by, p.codes[0].Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	made, err := p.StartTOTP(t.Context(), by, secret.Of(annPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.secret = made.Secret.Reveal()
+	if _, err := p.ConfirmTOTP(t.Context(), by, p.code()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever has the store itself gets in: a recovered administrator has no second
+// factor. A deleted person has none either.
+func TestSecondFactorGoesWithItsAccount(t *testing.T) {
+	p := withTelephone(t)
+	if _, err := p.Recover(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	factors := func() (n int) {
+		t.Helper()
+		if err := p.state.All(t.Context(), func(store.Record) error { n++; return nil }, store.KindSecondFactor); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	acc, err := p.state.AccountByName(t.Context(), "ann")
+	if err != nil || acc.SecondFactor || acc.RecoveryHashes != nil || factors() != 0 {
+		t.Errorf("after the recovery: %+v, %v, %d second factors", acc, err, factors())
+	}
+	q := withTelephone(t)
+	if _, err := q.DeactivateAccount(t.Context(), q.root, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.DeleteAccount(t.Context(), q.root, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	p = q
+	if factors() != 0 {
+		t.Error("a deleted account has a second factor")
+	}
+}
+
+// Another key-encryption key in front seals second factors too.
+func TestSecondFactorIsResealed(t *testing.T) {
+	p := withTelephone(t)
+	before, err := p.state.Get(t.Context(), store.KindSecondFactor, string(p.by().Account().ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := keys.ParseKEKs(keys.GenerateKEK())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := next.Open("second factor", before.Key(), before.(*store.SecondFactor).Sealed); ok {
+		t.Fatal("any key opens it")
+	}
+	if _, err := p.ResealKeys(t.Context(), p.root); err != nil {
+		t.Fatal(err)
+	}
+	after, err := p.state.Get(t.Context(), store.KindSecondFactor, before.Key())
+	if err != nil || bytes.Equal(before.(*store.SecondFactor).Sealed, after.(*store.SecondFactor).Sealed) {
+		t.Errorf("it is sealed as before (%v)", err)
+	}
+	if err := p.EnterOTP(t.Context(), p.by(), p.code()); err != nil {
+		t.Errorf("a code after that: %v", err)
+	}
+}
