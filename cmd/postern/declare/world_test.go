@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,9 +15,7 @@ import (
 	"time"
 
 	"postern/cmd/postern/declare"
-	"postern/server"
-	"postern/server/keys"
-	"postern/store/sqlite"
+	"postern/server/servertest"
 )
 
 // world is a running server and whoever asks it.
@@ -34,42 +31,8 @@ type world struct {
 // start runs a server on an empty store, filled by its first start.
 func start(t testing.TB) *world {
 	t.Helper()
-	dir := t.TempDir()
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kek, err := keys.FileKEK(dir, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(server.Options{
-		Store: backend, KEK: kek, Issuer: "https://postern.test", Version: "test", Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0",
-		OpsListen: "127.0.0.1:0", NeverAllowed: true, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := s.Bootstrap(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	started, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Run(ctx, func() { close(started) }) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-started:
-	case err := <-ended:
-		ended <- nil
-		t.Fatal(err)
-	}
-	w := &world{t: t, url: "http://" + s.PublicAddr(), root: first.Admin.Secret.Reveal(), client: string(first.Admin.Client.ID), made: map[string]declare.Secret{}}
+	s := servertest.Start(t)
+	w := &world{t: t, url: s.URL, root: s.Admin.Secret.Reveal(), client: string(s.Admin.Client.ID), made: map[string]declare.Secret{}}
 	w.ask = w.as(w.root)
 	return w
 }

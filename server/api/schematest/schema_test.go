@@ -4,22 +4,15 @@ package schematest_test
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
-	"postern/server"
-	"postern/server/keys"
-	"postern/store/sqlite"
+	"postern/server/servertest"
 )
 
 // config is what schemathesis is told. Everything it makes up comes from the
@@ -109,55 +102,17 @@ func binary(t *testing.T) string {
 	return ""
 }
 
-// start starts a server and returns its URL, the administrator's secret, and the
-// id of another client.
-func start(t *testing.T, log io.Writer) (url, bearer, client string) {
-	t.Helper()
-	dir := t.TempDir()
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kek, err := keys.FileKEK(dir, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(server.Options{
-		Store: backend, KEK: kek, Issuer: "https://postern.test", Version: "test",
-		Listen: "127.0.0.1:0", GatewayListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", NeverAllowed: true,
-		Log: slog.New(slog.NewTextHandler(log, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := s.Bootstrap(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	started, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Run(ctx, func() { close(started) }) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-started:
-	case err := <-ended:
-		t.Fatal(err)
-	}
-	return "http://" + s.PublicAddr(), made.Admin.Secret.Reveal(), string(made.Example.Client.ID)
-}
-
 // Every operation, with its examples, with values at the edges of its schema and
 // beyond, and with made-up ones: no answer is an error of the server, and none is
 // of a status, a type or a form that the document does not describe.
 func TestSchemathesisFindsNoUndocumentedAnswer(t *testing.T) {
 	schemathesis := binary(t)
-	log := &journal{}
-	url, bearer, client := start(t, log)
+	s := servertest.Start(t)
+	url, bearer, client := s.URL, s.Admin.Secret.Reveal(), string(s.Example.Client.ID)
+	var own struct {
+		ID string `json:"client_id"`
+	}
+	s.Post(t, "/me/clients", map[string]string{"name": "another"}, &own)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "schemathesis.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -165,7 +120,7 @@ func TestSchemathesisFindsNoUndocumentedAnswer(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), schemathesis, "--config-file", file, "run", "--no-color", "--url", url, url+"/api/v1/openapi.json")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "POSTERN_TOKEN="+bearer, "POSTERN_CLIENT="+client, "POSTERN_OWN_CLIENT="+another(t, url, bearer), "COLUMNS=100")
+	cmd.Env = append(os.Environ(), "POSTERN_TOKEN="+bearer, "POSTERN_CLIENT="+client, "POSTERN_OWN_CLIENT="+own.ID, "COLUMNS=100")
 	out, err := cmd.CombinedOutput()
 	text := plain(out)
 	if err != nil {
@@ -189,43 +144,8 @@ func TestSchemathesisFindsNoUndocumentedAnswer(t *testing.T) {
 		t.Errorf("the administrator's credential afterwards: got %d, want 200", resp.StatusCode)
 	}
 	if t.Failed() {
-		t.Logf("the server's log:\n%s", log.text.String())
+		t.Logf("the server's log:\n%s", s.Log)
 	}
-}
-
-// journal is what the server logs.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-// another makes another personal token of the administrator and returns its id.
-func another(t *testing.T, url, bearer string) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/me/clients", strings.NewReader(`{"name":"another"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+bearer)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var made struct {
-		ID string `json:"client_id"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.ID == "" {
-		t.Fatalf("a second token of the administrator: %s, %v", resp.Status, err)
-	}
-	return made.ID
 }
 
 // plain leaves away what only terminals understand.

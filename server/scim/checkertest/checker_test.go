@@ -1,24 +1,15 @@
 package checkertest
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"postern/server"
-	"postern/server/keys"
-	"postern/store/sqlite"
+	"postern/server/servertest"
 )
 
 // tool returns the command that a variable names.
@@ -37,88 +28,14 @@ type provisioner struct{ url, secret string }
 // serve starts a server, with a client that is good for SCIM and nothing else.
 func serve(t *testing.T) provisioner {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kek, err := keys.ParseKEKs(keys.GenerateKEK())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log locked
-	s, err := server.New(server.Options{
-		Store: backend, KEK: kek, Issuer: "http://" + address, Version: "test", Listen: address, GatewayListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
-		ShutdownTimeout: 10 * time.Second, NeverAllowed: true, Log: slog.New(slog.NewTextHandler(&log, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := s.Bootstrap(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	started, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Run(ctx, func() { close(started) }) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if text := log.String(); strings.Contains(text, "level=ERROR") {
-			t.Errorf("the server logged an error:\n%s", text)
-		}
-	})
-	<-started
-	body, err := json.Marshal(map[string]any{
-		"name": "Identity provider", "workspace": "system", "roles": []string{"provisioner"}, "scim_only": true, "admin_access": true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/api/v1/clients", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+made.Admin.Secret.Reveal())
-	r.Header.Set("Content-Type", "application/json")
-	got, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
+	s := servertest.Start(t)
 	var client struct {
 		Secret string `json:"client_secret"`
 	}
-	if err := json.NewDecoder(got.Body).Decode(&client); err != nil || client.Secret == "" {
-		t.Fatalf("make the client: %s, %v", got.Status, err)
-	}
-	return provisioner{"http://" + address + "/scim/v2", client.Secret}
-}
-
-type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *locked) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	s.Post(t, "/clients", map[string]any{
+		"name": "Identity provider", "workspace": "system", "roles": []string{"provisioner"}, "scim_only": true, "admin_access": true,
+	}, &client)
+	return provisioner{s.URL + "/scim/v2", client.Secret}
 }
 
 // run runs a checker and returns what it printed.
