@@ -6,8 +6,9 @@ export GOFLAGS := -trimpath -tags=nomsgpack -buildvcs=false
 # Bytes that bin/postern may have.
 MAX_SIZE := 48000000
 # Packages whose tests run a binary that Go does not bring along.
-NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/gateway/traefiktest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/...
-# Packages with goroutines of their own.
+NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/gateway/traefiktest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/... ./server/console/browsertest/...
+# Packages with goroutines of their own; less the browser tests, which would
+# compile the browser's whole protocol once more and race nothing new.
 RACE_PKGS ?= ./policy/... ./store/... ./server/...
 # Folders whose fuzz targets run, and for how long each.
 FUZZ_DIRS ?= .
@@ -23,7 +24,7 @@ ENV := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern/env.sh
 WITH_MONGO = if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; bin/with-mongo
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-go race lint fmt fuzz e2e bench bench-quick vuln run tools with-mongo
+.PHONY: help build test test-go race lint fmt fuzz e2e screenshots bench bench-quick vuln run tools with-mongo
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,7 @@ e2e: with-mongo ## the stories that run the real binary
 	$(WITH_MONGO) go test -count=1 $(TESTFLAGS) ./cmd/postern/...
 
 race: with-mongo ## RACE_PKGS under the race detector, which needs gcc
-	$(WITH_MONGO) env CGO_ENABLED=1 go test -race -vet=off $(TESTFLAGS) $(RACE_PKGS)
+	$(WITH_MONGO) env CGO_ENABLED=1 go test -race -vet=off $(TESTFLAGS) $$(go list $(RACE_PKGS) | grep -v /browsertest$$)
 
 fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ_DIRS)); do \
@@ -53,6 +54,10 @@ fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")"; \
 		done; \
 	done
+
+screenshots: ## docs/screenshots/*.png, as the browser tests see the console
+	@.ci/tools chromium axe
+	. "$(ENV)"; POSTERN_SCREENSHOTS="$(CURDIR)/docs/screenshots" go test -count=1 $(TESTFLAGS) ./server/console/browsertest
 
 bench: with-mongo ## measure what is promised, at full size: half an hour
 	@if [ -f "$(ENV)" ]; then . "$(ENV)"; fi; .ci/bench full
@@ -77,4 +82,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis
+	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis chromium axe
