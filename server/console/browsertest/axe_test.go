@@ -52,22 +52,19 @@ func (tab *tab) violations() (all []violation) {
 	if err != nil {
 		tab.Fatal(err)
 	}
-	if tab.scriptless { // axe-core itself needs script
-		tab.script(true)
-		defer tab.script(false)
-	}
-	ctx, cancel := context.WithTimeout(tab.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](source)); err != nil {
-		tab.Fatalf("load axe-core into the page: %v", err)
-	}
-	all, err = evaluate[[]violation](ctx, `axe.run({
-		runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}, resultTypes: ["violations"],
-	}).then(r => r.violations.flatMap(v => v.nodes.map(n => (
-		{Rule: v.id, Impact: v.impact, Help: v.help, Element: n.html, Summary: n.failureSummary}))))`)
-	if err != nil {
-		tab.Fatalf("run axe-core: %v", err)
-	}
+	tab.scripted(func(ctx context.Context) error {
+		if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](source)); err != nil {
+			return fmt.Errorf("load axe-core into the page: %w", err)
+		}
+		all, err = evaluate[[]violation](ctx, `axe.run({
+			runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}, resultTypes: ["violations"],
+		}).then(r => r.violations.flatMap(v => v.nodes.map(n => (
+			{Rule: v.id, Impact: v.impact, Help: v.help, Element: n.html, Summary: n.failureSummary}))))`)
+		if err != nil {
+			return fmt.Errorf("run axe-core: %w", err)
+		}
+		return nil
+	})
 	return all
 }
 

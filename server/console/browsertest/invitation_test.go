@@ -28,15 +28,16 @@ func TestInvitation(t *testing.T) {
 
 func TestInvitationByKeyboard(t *testing.T) {
 	w := start(t)
-	tab := desktop(t)
-	tab.open(w.invite(t, "ann"))
-	if got := tab.focused(); got != "Password" {
-		t.Errorf("the focus begins at %q", got)
-	}
-	tab.write(good)
-	tab.tabTo("The same again")
-	tab.write(good)
-	tab.tabTo("Set the password")
-	tab.key("Enter")
-	tab.see("The password is set")
+	each(t, func(t *testing.T, tab *tab) {
+		tab.open(w.invite(t, "ann-"+tab.name))
+		if got := tab.focused(); got != "Password" {
+			t.Errorf("the focus begins at %q", got)
+		}
+		tab.write(good)
+		tab.tabTo("The same again")
+		tab.write(good)
+		tab.tabTo("Set the password")
+		tab.key("Enter")
+		tab.see("The password is set")
+	})
 }

@@ -27,19 +27,31 @@ func (tab *tab) key(name string) {
 	if !ok {
 		tab.Fatalf("there is no key %s", name)
 	}
+	tab.rendered()
 	tab.do("press "+name, chromedp.KeyEvent(text, options...))
 	tab.settle()
+}
+
+// rendered returns after the next frame: only then autofocus has had its effect.
+func (tab *tab) rendered() {
+	tab.Helper()
+	tab.scripted(func(ctx context.Context) error {
+		_, err := evaluate[bool](ctx, "new Promise(done => requestAnimationFrame(() => done(true)))")
+		return err
+	})
 }
 
 // write types into what has the focus.
 func (tab *tab) write(text string) {
 	tab.Helper()
+	tab.rendered()
 	tab.do("write", call(input.InsertText, input.InsertTextParams{Text: text}))
 }
 
 // focused is the accessible name of what has the focus; empty if nothing has.
 func (tab *tab) focused() string {
 	tab.Helper()
+	tab.rendered()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
 	defer cancel()
 	object, err := chromedp.Run(ctx, chromedp.Evaluate[*runtime.RemoteObject]("document.activeElement"))

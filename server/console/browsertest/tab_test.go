@@ -90,6 +90,20 @@ func (tab *tab) script(allowed bool) {
 	tab.do("allow or forbid script", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !allowed}))
 }
 
+// scripted does what needs script of the test's own, be the page's forbidden or not.
+func (tab *tab) scripted(do func(context.Context) error) {
+	tab.Helper()
+	if tab.scriptless {
+		tab.script(true)
+		defer tab.script(false)
+	}
+	ctx, cancel := context.WithTimeout(tab.ctx, patience)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		tab.Fatal(err)
+	}
+}
+
 // open goes to an address and returns when the page is loaded.
 func (tab *tab) open(url string) {
 	tab.Helper()
