@@ -171,12 +171,21 @@ func (a *Admin) CreatePersonal(ctx context.Context, by *Actor, in NewPersonal) (
 			return nil, f.err()
 		}
 	}
-	parent := by.Client
-	if parent != nil {
+	if by.Client != nil {
 		if err := a.mayRenew(by, &in, &ws); err != nil {
 			return nil, err
 		}
 	}
+	return once(ctx, a, by, opMeClientMake, func(by *Actor) (*Created, error) {
+		return a.createPersonal(ctx, by, ws, in)
+	}, func(by *Actor, seen *store.Idempotency) (*Created, error) {
+		return a.personalAgain(ctx, by, seen)
+	})
+}
+
+func (a *Admin) createPersonal(ctx context.Context, by *Actor, ws *store.Workspace, in NewPersonal) (*Created, error) {
+	var f faults
+	parent := by.Client
 	open := a.personalIn(by.Holder)
 	switch {
 	case ws != nil && !slices.Contains(open, ws):
@@ -226,7 +235,7 @@ func (a *Admin) CreatePersonal(ctx context.Context, by *Actor, in NewPersonal) (
 		return nil, err
 	}
 	made := a.addSecret(c, in.Label, 0, now)
-	err = a.change(ctx, by, entry{operation: opMeClientMake.Name, workspace: a.homeOf(c), after: c, name: c.Name}, store.Insert(c))
+	err = a.change(ctx, by, entry{operation: opMeClientMake.Name, workspace: a.homeOf(c), after: c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Insert(c))
 	if err != nil {
 		return nil, err
 	}

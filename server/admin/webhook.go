@@ -30,20 +30,35 @@ type WebhookInput struct {
 // CreateWebhook makes a webhook, and the key that signs what is sent to it, which
 // is never shown again.
 func (a *Admin) CreateWebhook(ctx context.Context, by *Actor, in WebhookInput) (*store.Webhook, secret.Secret, error) {
-	var none secret.Secret
+	made, err := once(ctx, a, by, opWebhookCreate, func(by *Actor) (newWebhook, error) {
+		return a.createWebhook(ctx, by, in)
+	}, func(by *Actor, seen *store.Idempotency) (newWebhook, error) {
+		return a.webhookAgain(ctx, by, seen)
+	})
+	return made.webhook, made.key, err
+}
+
+// newWebhook is a webhook with its new key.
+type newWebhook struct {
+	webhook *store.Webhook
+	key     secret.Secret
+}
+
+func (a *Admin) createWebhook(ctx context.Context, by *Actor, in WebhookInput) (newWebhook, error) {
+	var none newWebhook
 	w := &store.Webhook{ID: store.NewWebhookID(), CreatedAt: a.now(), CreatedBy: by.accountID()}
 	if in.Workspace != "" {
 		ws := a.workspace(in.Workspace)
 		if ws == nil {
-			return nil, none, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"workspace", "there is no workspace by this name"}}}
+			return none, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"workspace", "there is no workspace by this name"}}}
 		}
 		w.Workspace = ws.ID
 	}
 	if err := a.must(by, opWebhookCreate, a.lookedAfter(w)); err != nil {
-		return nil, none, err
+		return none, err
 	}
 	if err := applyWebhook(w, in); err != nil {
-		return nil, none, err
+		return none, err
 	}
 	count := 0
 	for _, other := range a.State.Webhooks() {
@@ -52,15 +67,15 @@ func (a *Admin) CreateWebhook(ctx context.Context, by *Actor, in WebhookInput) (
 		}
 	}
 	if count >= maxWebhooks {
-		return nil, none, refuse(Conflict, "there are %d webhooks here already; delete one first", count)
+		return none, refuse(Conflict, "there are %d webhooks here already; delete one first", count)
 	}
 	signer := notify.Signer{}.Rotated(a.now())
 	w.Sealed = notify.SealSigner(a.Options.Keys.KEK, w.ID, signer)
-	err := a.change(ctx, by, entry{operation: opWebhookCreate.Name, workspace: a.lookedAfter(w), after: w}, store.Insert(w))
+	err := a.change(ctx, by, entry{operation: opWebhookCreate.Name, workspace: a.lookedAfter(w), after: w, made: madeKeyOf(w)}, store.Insert(w))
 	if err != nil {
-		return nil, none, err
+		return none, err
 	}
-	return stored(w, store.OpInsert), signer[0].Text(), nil
+	return newWebhook{stored(w, store.OpInsert), signer[0].Text()}, nil
 }
 
 // lookedAfter is the workspace whose administrators look after a webhook.

@@ -118,7 +118,11 @@ func (m *mounted) mine(ctx context.Context, by *admin.Actor, in *ClientPath, mes
 	return m.changed(ctx, message, c, err)
 }
 
-func (m *mounted) createPersonal(ctx context.Context, by *admin.Actor, in *struct{ Body PersonalCreate }) (*newSecretAnswer, error) {
+func (m *mounted) createPersonal(ctx context.Context, by *admin.Actor, in *struct {
+	Repeatable
+	Body PersonalCreate
+},
+) (*newSecretAnswer, error) {
 	b := &in.Body
 	ends, err := expiry(b.ExpiresIn, b.ExpiresInDays)
 	if err != nil {

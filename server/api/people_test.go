@@ -30,11 +30,11 @@ func (w *world) person(name, workspace string, roles ...string) person {
 }
 
 // as sends a request by name and password.
-func (w *world) as(name, password, method, path string, body any) answer {
+func (w *world) as(name, password, method, path string, body any, headers ...string) answer {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.t.Context(), method, "/", http.NoBody)
 	r.SetBasicAuth(name, password)
-	return w.call("", method, path, body, "Authorization", r.Header.Get("Authorization"))
+	return w.call("", method, path, body, append(headers, "Authorization", r.Header.Get("Authorization"))...)
 }
 
 func TestInvitationIsForOnce(t *testing.T) {

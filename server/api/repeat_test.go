@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/server/admin"
+	"postern/server/notify"
 	"postern/store"
 )
 
@@ -38,6 +39,7 @@ func TestRepeatReturnsTheSameObject(t *testing.T) {
 		"API":       {"/apis", "id", object{"name": "x", "workspace": "default", "audience": "urn:x"}, store.KindAPI},
 		"workspace": {"/workspaces", "id", object{"name": "x"}, store.KindWorkspace},
 		"team":      {"/teams", "id", object{"name": "x"}, store.KindTeam},
+		"webhook":   {"/webhooks", "webhook.id", object{"name": "x", "workspace": "default", "url": "https://hooks.example"}, store.KindWebhook},
 	} {
 		first := w.want(http.StatusCreated, "POST", tt.path, tt.body, key, name)
 		before := w.count(tt.kind)
@@ -92,6 +94,113 @@ func TestRepeatReplacesASecretThatWasNeverUsed(t *testing.T) {
 	}
 	w.want(http.StatusOK, "POST", "/clients/"+got.text("client_id")+"/revoke", nil)
 	w.want(http.StatusConflict, "POST", at, object{"keep": true, "expires_in": "30d"}, key, "b")
+}
+
+// A person's own token, too: by password, and by the token that renews itself.
+func TestRepeatReplacesThePersonalSecretThatWasNeverUsed(t *testing.T) {
+	w := start(t)
+	w.everyone("default")
+	ann := w.person("ann", "default", "member", "example-reader")
+	body := object{"name": "laptop", "workspace": "default", "expires_in": "30d"}
+	byPassword := func() answer { return w.as("ann", ann.password, "POST", "/me/clients", body, key, "a") }
+	lost, got := byPassword(), byPassword()
+	if lost.status != http.StatusCreated || got.status != http.StatusCreated || got.text("client_id") != lost.text("client_id") || got.text("client_secret") == lost.text("client_secret") || len(got.list("client.secrets")) != 1 {
+		t.Fatalf("by password: got %s, then %s", lost.body, got.body)
+	}
+	if old := w.call(lost.text("client_secret"), "GET", "/me", nil); old.status != http.StatusUnauthorized {
+		t.Errorf("the lost secret: got %d, want 401", old.status)
+	}
+	if n := len(w.as("ann", ann.password, "GET", "/me/clients", nil).list("items")); n != 1 {
+		t.Errorf("ann has %d tokens, want 1", n)
+	}
+	// Another token of hers, which ends sooner, gets no secret of it by the key.
+	short := w.personal(ann, object{"name": "short", "workspace": "default", "expires_in": "1d"})
+	if stolen := w.call(short.secret, "POST", "/me/clients", body, key, "a"); stolen.status != http.StatusForbidden {
+		t.Errorf("by another token: got %d %s, want 403", stolen.status, stolen.body)
+	}
+	laptop := got.text("client_secret")
+	w.later(time.Hour)
+	renew := func() answer { return w.call(laptop, "POST", "/me/clients", object{"description": "next"}, key, "b") }
+	lost, got = renew(), renew()
+	if lost.status != http.StatusCreated || got.status != http.StatusCreated || got.text("client_id") != lost.text("client_id") || got.text("client_secret") == lost.text("client_secret") {
+		t.Fatalf("renewing: got %s, then %s", lost.body, got.body)
+	}
+	// It is in use now, and then it reaches no further than what it was made by.
+	if used := w.call(got.text("client_secret"), "GET", "/me", nil); used.status != http.StatusOK {
+		t.Errorf("the last secret: got %d, want 200", used.status)
+	}
+	if again := renew(); again.status != http.StatusConflict {
+		t.Errorf("renewing once it is in use: got %d %s, want 409", again.status, again.body)
+	}
+	if used := w.call(laptop, "GET", "/me", nil); used.status != http.StatusOK {
+		t.Errorf("the renewed token itself: got %d, want 200", used.status)
+	}
+	if again := byPassword(); again.status != http.StatusConflict {
+		t.Errorf("by password once it is in use: got %d %s, want 409", again.status, again.body)
+	}
+}
+
+// What a token renewed itself to got wider before anybody used it: the token does
+// not get that by repeating itself.
+func TestRepeatOfARenewalReachesNoFurther(t *testing.T) {
+	w := start(t)
+	w.everyone("default")
+	ann := w.person("ann", "default", "member", "example-reader")
+	bound := w.personal(ann, object{"name": "bound", "workspace": "default", "addresses": []string{"192.0.2.0/24"}})
+	made := w.call(bound.secret, "POST", "/me/clients", object{}, key, "a")
+	if made.status != http.StatusCreated {
+		t.Fatalf("renew: got %d %s", made.status, made.body)
+	}
+	w.want(http.StatusOK, "PATCH", "/clients/"+made.text("client_id"), object{"addresses": nil})
+	if got := w.call(bound.secret, "POST", "/me/clients", object{}, key, "a"); got.status != http.StatusForbidden {
+		t.Errorf("got %d %s, want 403", got.status, got.body)
+	}
+}
+
+// The signing key of a webhook is as a secret: a repeat makes another one, until
+// something was delivered by it.
+func TestRepeatReplacesASigningKeyThatWasNeverUsed(t *testing.T) {
+	w := start(t)
+	body := object{"workspace": "default", "url": "https://hooks.example"}
+	lost := w.want(http.StatusCreated, "POST", "/webhooks", body, key, "a")
+	got := w.want(http.StatusCreated, "POST", "/webhooks", body, key, "a")
+	again := w.want(http.StatusCreated, "POST", "/webhooks", body, key, "a")
+	id := lost.text("webhook.id")
+	seen := map[string]bool{lost.text("signing_secret"): true, got.text("signing_secret"): true, again.text("signing_secret"): true}
+	if got.text("webhook.id") != id || again.text("webhook.id") != id || len(seen) != 3 || seen[""] {
+		t.Fatalf("got %s, then %s, then %s", lost.body, got.body, again.body)
+	}
+	// The key that lies there is the last one, alone: the lost ones sign nothing.
+	signer, err := notify.OpenSigner(w.admin.Options.Keys.KEK, w.state.Webhook(store.WebhookID(id)))
+	if err != nil || len(signer) != 1 || signer[0].Text().Reveal() != again.text("signing_secret") {
+		t.Errorf("%d keys are kept, %v; want the last one alone", len(signer), err)
+	}
+	w.want(http.StatusCreated, "POST", "/webhooks/"+id+"/secret", nil)
+	w.want(http.StatusConflict, "POST", "/webhooks", body, key, "a") // somebody made another key since
+
+	id = w.want(http.StatusCreated, "POST", "/webhooks", body, key, "b").text("webhook.id")
+	d := &store.Delivery{
+		ID: store.NewDeliveryID(store.At(w.now())), Webhook: store.WebhookID(id), Event: "client.revoked", CreatedAt: store.At(w.now()),
+		Status: store.DeliveryDone, Tries: 1, LastStatus: http.StatusNoContent, ExpiresAt: store.At(w.now().Add(day)),
+	}
+	if err := w.state.Commit(t.Context(), store.Insert(d)); err != nil {
+		t.Fatal(err)
+	}
+	if used := w.want(http.StatusConflict, "POST", "/webhooks", body, key, "b"); !strings.Contains(used.body, "is in use") {
+		t.Errorf("once something was delivered: %s", used.body)
+	}
+	w.want(http.StatusOK, "DELETE", "/webhooks/"+id, nil)
+	w.want(http.StatusConflict, "POST", "/webhooks", body, key, "b")
+	// Nothing of a key lies where the requests are remembered.
+	if err := w.state.All(t.Context(), func(r store.Record) error {
+		text, err := json.Marshal(r)
+		if strings.Contains(string(text), "whsec_") {
+			t.Errorf("a key is remembered: %s", text)
+		}
+		return err
+	}, store.KindIdempotency, store.KindWebhook, store.KindAudit); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRepeatIsBoundToTheActorAndTheDay(t *testing.T) {
@@ -181,7 +290,7 @@ func TestWhatCreatesTakesAnIdempotencyKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	creates := map[string]bool{
-		"client.create": true, "client.rotate": true, "me.client.rotate": true, "account.invite": true,
+		"client.create": true, "client.rotate": true, "me.client.create": true, "me.client.rotate": true, "account.invite": true, "webhook.create": true,
 		"role.create": true, "api.create": true, "workspace.create": true, "team.create": true,
 	}
 	takes := map[string]bool{}

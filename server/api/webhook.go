@@ -94,7 +94,11 @@ func (m *mounted) webhooks() {
 		key := func(w *store.Webhook) string { return string(w.Workspace) + "\x00" + w.Name + "\x00" + string(w.ID) }
 		return pageOf(m.API, in.Page, []string{"webhooks", in.Workspace}, all, key, m.wireWebhook)
 	})
-	register(m, "webhook.create", func(ctx context.Context, by *admin.Actor, in *struct{ Body WebhookCreate }) (*newWebhookAnswer, error) {
+	register(m, "webhook.create", func(ctx context.Context, by *admin.Actor, in *struct {
+		Repeatable
+		Body WebhookCreate
+	},
+	) (*newWebhookAnswer, error) {
 		made := in.Body.input()
 		made.Workspace = in.Body.Workspace
 		w, key, err := m.Admin.CreateWebhook(ctx, by, made)
