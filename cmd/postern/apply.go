@@ -188,11 +188,13 @@ func (s *session) declared() declare.Server {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		for wait := 250 * time.Millisecond; ; wait *= 2 {
-			body, err := s.exchange(ctx, request{method: r.Method, path: r.Path, query: r.Query, body: r.Body, match: r.Match})
+			body, err := s.exchange(ctx, request{method: r.Method, path: r.Path, query: r.Query, body: r.Body, match: r.Match, once: r.Once})
 			no, refused := errors.AsType[*refusal](err)
-			// What the store left undone can be asked for again; after making
-			// something it may be done all the same.
-			patience := refused && (no.status == http.StatusTooManyRequests || no.status == http.StatusServiceUnavailable && r.Method != http.MethodPost)
+			// What the store left undone can be asked for again. What makes something
+			// may be done all the same: then its key says that it is the same. By that
+			// an answer with a secret that was lost on its way is asked for again, too.
+			patience := refused && (no.status == http.StatusTooManyRequests || no.status == http.StatusServiceUnavailable && (r.Method != http.MethodPost || r.Once != "")) ||
+				err != nil && !refused && r.Once != ""
 			if !patience || wait > 5*time.Second {
 				return body, inOneLine(err)
 			}

@@ -148,6 +148,7 @@ type request struct {
 	query        url.Values
 	body         any    // sent as JSON; []byte is sent as it is
 	match        string // the ETag for If-Match
+	once         string // the Idempotency-Key
 }
 
 // call asks the server and returns its answer, or a *refusal.
@@ -207,6 +208,9 @@ func (s *session) open(ctx context.Context, r request) (*http.Response, error) {
 	}
 	if r.match != "" {
 		req.Header.Set("If-Match", r.match)
+	}
+	if r.once != "" {
+		req.Header.Set("Idempotency-Key", r.once)
 	}
 	return s.send(req)
 }

@@ -2,6 +2,7 @@ package declare
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -158,6 +159,11 @@ func (a *applier) do(ctx context.Context, c *Change) error {
 	}
 }
 
+// making is a request that makes something.
+func making(path string, body map[string]any) Request {
+	return Request{Method: http.MethodPost, Path: path, Body: body, Once: rand.Text()}
+}
+
 // create makes what needs no more than its fields.
 func (a *applier) create(ctx context.Context, c *Change) error {
 	body := a.body(c)
@@ -167,7 +173,7 @@ func (a *applier) create(ctx context.Context, c *Change) error {
 	}
 	made, err := ask[struct {
 		ID string `json:"id"`
-	}](ctx, a.server, Request{Method: http.MethodPost, Path: pathOf(c.Kind, ""), Body: body})
+	}](ctx, a.server, making(pathOf(c.Kind, ""), body))
 	if err == nil && c.Kind == kindTeam {
 		a.mu.Lock()
 		a.state.teams[c.Name] = made.ID

@@ -44,7 +44,7 @@ func (a *applier) createClient(ctx context.Context, c *Change) error {
 			body["default_api"] = name
 		}
 	}
-	made, err := ask[api.NewSecret](ctx, a.server, Request{Method: http.MethodPost, Path: "/clients", Body: body})
+	made, err := ask[api.NewSecret](ctx, a.server, making("/clients", body))
 	if err != nil {
 		return err
 	}

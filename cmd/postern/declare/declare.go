@@ -29,6 +29,9 @@ type Request struct {
 	Query        url.Values
 	Body         any    // sent as JSON; nil is none
 	Match        string // the ETag for If-Match
+	// Once is, where something is made, the Idempotency-Key: another for each thing
+	// and run, so that whoever carries it out may ask again when it got no answer.
+	Once string
 }
 
 // Server asks a server. Several goroutines call it at once.

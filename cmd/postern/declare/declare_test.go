@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -318,6 +319,46 @@ func TestWhatOthersChangedMeanwhileIsNotLost(t *testing.T) {
 	}
 	if got := w.rest("GET", "/workspaces/acme", nil)["description"]; got != "theirs" {
 		t.Errorf("the description is %v", got)
+	}
+}
+
+// The answer to each request that makes something is lost, and asked for again:
+// nothing is made twice, and the secret that is kept is the one that works.
+func TestWhatIsMadeCanBeAskedForAgain(t *testing.T) {
+	w := start(t)
+	var mu sync.Mutex
+	keys, unkeyed := map[string]bool{}, []string{}
+	straight := w.ask
+	lossy := func(ctx context.Context, r declare.Request) ([]byte, error) {
+		makes := r.Method == http.MethodPost && strings.Count(r.Path, "/") == 1 && r.Path != "/check"
+		if !makes {
+			return straight(ctx, r)
+		}
+		mu.Lock()
+		if r.Once == "" || keys[r.Once] {
+			unkeyed = append(unkeyed, r.Path)
+		}
+		keys[r.Once] = true
+		mu.Unlock()
+		if _, err := straight(ctx, r); err != nil {
+			return nil, err
+		}
+		return straight(ctx, r)
+	}
+	p := w.plan(acme)
+	if p.Apply(t.Context(), lossy, w.options()) > 0 {
+		t.Fatal(said(p))
+	}
+	if len(keys) < 10 || len(unkeyed) > 0 {
+		t.Errorf("%d keys, and none of its own for %v", len(keys), unkeyed)
+	}
+	if again := w.plan(acme); len(again.Changes) > 0 {
+		t.Errorf("it is not as declared: %v", said(again))
+	}
+	s := w.made["acme/ci"]
+	listed := w.rest("GET", "/clients/"+s.ClientID, nil)["secrets"].([]any)
+	if len(listed) != 1 || listed[0].(map[string]any)["id"] != s.SecretID {
+		t.Errorf("kept is secret %s of %v", s.SecretID, listed)
 	}
 }
 

@@ -19,7 +19,7 @@ func (a *applier) invite(ctx context.Context, c *Change) error {
 	if named && licence == nil {
 		delete(body, "licence") // it would be the first one; none is an edit
 	}
-	made, err := ask[api.Invitation](ctx, a.server, Request{Method: http.MethodPost, Path: pathOf(kindAccount, ""), Body: body})
+	made, err := ask[api.Invitation](ctx, a.server, making(pathOf(kindAccount, ""), body))
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ func (w *world) as(credential string) declare.Server {
 		if r.Match != "" {
 			req.Header.Set("If-Match", r.Match)
 		}
+		if r.Once != "" {
+			req.Header.Set("Idempotency-Key", r.Once)
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return nil, err
