@@ -225,7 +225,9 @@ func (s *Server) doors() error {
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
-	s.console = console.New(console.Options{Admin: s.admin, Address: address, Log: o.Log})
+	s.console = console.New(console.Options{
+		Admin: s.admin, Issuer: o.Issuer, Version: o.Version, Address: address, Now: o.Now, Log: o.Log,
+	})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,

@@ -246,3 +246,15 @@ func (a *Admin) workspace(idOrName string) *store.Workspace {
 	}
 	return a.State.WorkspaceByName(idOrName)
 }
+
+// May reports whether the rules let the actor do an operation, by its name, in a
+// workspace, as far as that can be said before it is tried: pages offer what is
+// worth a try.
+func (a *Admin) May(by *Actor, operation string, ws store.WorkspaceID) bool {
+	for _, op := range Operations() {
+		if op.Name == operation {
+			return a.may(by, op, ws)
+		}
+	}
+	return false
+}

@@ -1,47 +1,44 @@
 // Package console is the door for people with a browser: pages that are rendered
-// here, without script, from the operations of package admin.
+// here from the operations of package admin. A page never does what REST and the
+// command line cannot.
 //
-// So far it is the page of an invitation: the one-time link that sets a password.
-// Every page is complete before its first byte is sent, is stored nowhere and
-// loads nothing from elsewhere.
+// Every page is complete before its first byte is sent, is stored nowhere, loads
+// nothing from elsewhere and works without script; htmx and app.js make it
+// quicker to use. A request that changes something must come from a page of this
+// origin (see sameOrigin), and its session cookie goes nowhere else.
 package console
 
 import (
-	"bytes"
-	"embed"
-	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"postern/server/admin"
-	"postern/server/secret"
-	"postern/server/telemetry"
 )
 
-//go:embed templates/*.html
-var templates embed.FS
-
-//go:embed assets/console.css
-var style []byte
-
-// maxForm is how many bytes a form may have.
-const maxForm = 16 << 10
-
-// Options configures a Console. Admin and Address are required.
+// Options configures a Console. Admin, Issuer and Address are required.
 type Options struct {
 	Admin   *admin.Admin
+	Issuer  string                         // the public URL
+	Version string                         // of the program, shown to administrators
 	Address func(*http.Request) netip.Addr // who sent a request
+	Now     func() time.Time               // nil means time.Now
 	Log     *slog.Logger                   // nil means no log
 }
 
 // Console serves the pages.
 type Console struct {
 	Options
-	pages *template.Template
+	origin string // of the public URL, as browsers send it
+	secure bool   // the public URL is https: cookies never leave it
+	assets map[string]asset
+	hash   string // of all assets, in their addresses
+	pages  map[string]*template.Template
 }
 
 // New returns a Console.
@@ -49,91 +46,45 @@ func New(o Options) *Console {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Console{o, template.Must(template.ParseFS(templates, "templates/*.html"))}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Console{Options: o}
+	if u, err := url.Parse(o.Issuer); err == nil {
+		c.origin, c.secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
+	}
+	c.assets, c.hash = readAssets()
+	c.pages = c.parse()
+	return c
 }
 
-// Mount adds the routes.
+// Mount adds every route. open needs no session, page reads, change writes, and
+// sure is a change that wants to know again who it is (see visit.fresh).
 func (c *Console) Mount(r gin.IRoutes) {
-	r.GET("/console/console.css", func(g *gin.Context) {
-		g.Header("Cache-Control", "public, max-age=3600")
-		g.Data(http.StatusOK, "text/css; charset=utf-8", style)
-	})
-	r.GET("/console/invitation", c.invitation)
-	r.POST("/console/invitation", c.accept)
-}
+	r.GET("/console/assets/:hash/:name", c.asset)
+	r.GET("/console/", func(g *gin.Context) { g.Redirect(http.StatusMovedPermanently, home) })
 
-// invitationPage is what the page of an invitation shows.
-type invitationPage struct {
-	Token string // of the link; empty when it is of no use
-	Done  string // the name to sign in with, once the password is set
-	Error string
-}
+	r.GET("/console/sign-in", c.open(signInPage))
+	r.POST("/console/sign-in", c.open(signIn))
+	r.GET("/console/code", c.open(codePage))
+	r.POST("/console/code", c.open(enterCode))
+	r.POST("/console/sign-out", c.open(signOut))
+	r.GET("/console/invitation", c.open(invitation))
+	r.POST("/console/invitation", c.open(acceptInvitation))
 
-func (c *Console) invitation(g *gin.Context) {
-	c.show(g, http.StatusOK, invitationPage{Token: g.Query("token")})
-}
+	r.GET("/console/password", c.page(passwordPage))
+	r.POST("/console/password", c.change(changePassword))
+	r.POST("/console/workspace", c.change(switchWorkspace))
+	r.POST("/console/theme", c.change(switchTheme))
 
-// accept sets the password. It needs no cookie and believes none: who has the
-// token may do this, and nobody else.
-func (c *Console) accept(g *gin.Context) {
-	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
-	if err := g.Request.ParseForm(); err != nil {
-		c.show(g, http.StatusBadRequest, invitationPage{Error: "The form could not be read; open the link again."})
-		return
-	}
-	form := g.Request.PostForm
-	page := invitationPage{Token: form.Get("token")}
-	if form.Get("password") != form.Get("again") {
-		page.Error = "The two passwords differ."
-		c.show(g, http.StatusUnprocessableEntity, page)
-		return
-	}
-	acc, _, err := c.Admin.AcceptInvitation(g.Request.Context(), secret.Of(page.Token), secret.Of(form.Get("password")),
-		c.Address(g.Request), telemetry.RequestID(g.Request.Context()))
-	if err == nil {
-		c.show(g, http.StatusOK, invitationPage{Done: acc.Name})
-		return
-	}
-	status := http.StatusInternalServerError
-	page.Error = "Something went wrong here, and is in the server's log. Try again shortly."
-	if e, ok := errors.AsType[*admin.Error](err); ok {
-		status, page.Error = statusOf(e.Kind), e.Message
-		for _, f := range e.Faults {
-			page.Error = "The " + f.Place + " " + f.Message + "."
-		}
-	}
-	if status >= http.StatusInternalServerError {
-		c.Log.ErrorContext(g.Request.Context(), "an invitation was not accepted", "error", err)
-	}
-	c.show(g, status, page)
-}
+	r.GET(home, c.page(overview))
 
-func statusOf(k admin.Kind) int {
-	switch k {
-	case admin.TooMany:
-		return http.StatusTooManyRequests
-	case admin.Unavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusUnprocessableEntity
-	}
-}
-
-// show sends a page, whole or not at all.
-func (c *Console) show(g *gin.Context, status int, page invitationPage) {
-	var out bytes.Buffer
-	if err := c.pages.ExecuteTemplate(&out, "invitation.html", page); err != nil {
-		c.Log.ErrorContext(g.Request.Context(), "a page could not be made", "error", err)
-		g.String(http.StatusInternalServerError, "This page could not be made; request %s.", telemetry.RequestID(g.Request.Context()))
-		return
-	}
-	for name, value := range map[string]string{
-		"Cache-Control":           "no-store",
-		"Referrer-Policy":         "no-referrer", // the address holds the token
-		"X-Frame-Options":         "DENY",
-		"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-	} {
-		g.Header(name, value)
-	}
-	g.Data(status, "text/html; charset=utf-8", out.Bytes())
+	r.GET("/console/clients", c.page(clients))
+	r.GET("/console/clients/export", c.page(exportClients))
+	r.POST("/console/clients/revoke", c.change(revokeSelected))
+	r.GET("/console/clients/:client/revoke", c.page(confirmRevoke))
+	r.POST("/console/clients/:client/revoke", c.change(revokeClient))
+	r.POST("/console/clients/:client/restore", c.change(restoreClient))
+	r.GET("/console/clients/:client/delete", c.page(confirmDelete))
+	r.POST("/console/clients/:client/delete", c.change(deleteClient))
 }
