@@ -141,8 +141,8 @@ func (n *node) samples(testing.TB) map[string]string {
 	}
 }
 
-// stranger has nothing that anybody may see.
-var openPages = []string{"/console/sign-in", "/console/code", "/console/invitation"} //nolint:gochecknoglobals // a constant
+// openPages need no session.
+var openPages = []string{"/console/sign-in", "/console/code", "/console/invitation"}
 
 // Every page is whole in every state: with everything in it, with nothing, when
 // the store is down, to a person with no rights and to nobody.

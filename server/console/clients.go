@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/csv"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -58,10 +59,7 @@ type sorting struct {
 // sortedBy makes the head of a column of a list: a click sorts by it, and another
 // one the other way.
 func sortedBy(query url.Values, path, column string) sorting {
-	q := url.Values{}
-	for name, values := range query {
-		q[name] = values
-	}
+	q := maps.Clone(query)
 	out := sorting{}
 	q.Set("sort", column)
 	q.Del("desc")
@@ -191,8 +189,10 @@ func exportClients(v *visit) error {
 			_ = out.Write(cells(string(c.ID), c.Name, c.Description, string(c.ClientKind), string(w.State), strings.Join(w.Roles, " "), w.Account.Name,
 				c.CreatedAt.String(), w.CreatedBy.Name, c.ExpiresAt.String(), used(w.LastUse.SuccessAt), w.LastUse.SuccessAddress, w.LastUse.SuccessEndpoint))
 		}
-		out.Flush()
-		if list.Cursor = found.Next; list.Cursor == "" || out.Error() != nil {
+		if out.Flush(); out.Error() != nil {
+			panic(http.ErrAbortHandler) // nobody reads it any more
+		}
+		if list.Cursor = found.Next; list.Cursor == "" {
 			return nil
 		}
 	}

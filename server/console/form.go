@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,14 +113,7 @@ type option struct {
 }
 
 // Is reports whether an option is chosen.
-func (c control) Is(value string) bool {
-	for _, p := range c.Picked {
-		if p == value {
-			return true
-		}
-	}
-	return false
-}
+func (c control) Is(value string) bool { return slices.Contains(c.Picked, value) }
 
 // input makes a control. more holds options such as "required", "hint=…",
 // "kind=password", "value=…" for what stands there at first.

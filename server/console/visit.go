@@ -186,13 +186,13 @@ func (v *visit) bounced() bool {
 	if v.Request.Method != http.MethodGet || v.GetHeader("Sec-Fetch-Site") != "cross-site" {
 		return false
 	}
-	v.bounce(v.here())
+	_ = v.bounce(v.here())
 	return true
 }
 
 // bounce answers with a page that goes to another one at once.
-func (v *visit) bounce(path string) {
-	v.show("bounce", http.StatusOK, page{Title: "One moment", Data: path})
+func (v *visit) bounce(path string) error {
+	return v.show("bounce", http.StatusOK, page{Title: "One moment", Data: path})
 }
 
 // here is the page to come back to after signing in: this one, or where the form

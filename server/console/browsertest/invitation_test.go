@@ -12,7 +12,7 @@ func TestInvitation(t *testing.T) {
 		tab.fill("Password", good)
 		tab.fill("The same again", good+"!")
 		tab.click("Set the password")
-		tab.see("The two passwords differ.")
+		tab.see("not the same as the password")
 		tab.axe()
 		tab.fill("Password", good)
 		tab.fill("The same again", good)

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long anything awaited may take. It only bounds a failure.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // tab is a tab with cookies of its own. Its methods fail the test.
 type tab struct {
