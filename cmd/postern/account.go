@@ -15,7 +15,8 @@ func (a *remote) accountCommands() *cobra.Command {
 	return group("account", "Manage accounts: people and technical users", a.accountListCommand(), a.accountGetCommand(),
 		a.accountInviteCommand(), a.accountReinviteCommand(), a.accountAcceptCommand(), a.accountAdoptCommand(), a.accountEditCommand(),
 		a.accountChange("deactivate", "Deactivate a person: sign-in and personal tokens stop at once"),
-		a.accountChange("reactivate", "Reactivate a person"), a.accountDeleteCommand())
+		a.accountChange("reactivate", "Reactivate a person"), a.accountDeleteCommand(),
+		group("totp", "Manage the second factors of others", a.accountTOTPDeleteCommand()))
 }
 
 func (a *remote) accountListCommand() *cobra.Command {
@@ -77,6 +78,9 @@ func (s *session) writeAccount(w *page, account *api.Account) {
 	f.add("mail", account.Email)
 	f.add("status", account.Status)
 	f.add("licence", account.Licence)
+	if account.SecondFactor {
+		f.add("second factor", "a telephone")
+	}
 	f.more("teams", account.Teams)
 	f.add("created", s.at(account.CreatedAt))
 	f.write(w)

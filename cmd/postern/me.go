@@ -13,12 +13,13 @@ import (
 
 // person is how somebody signs in by name and password, for commands about
 // oneself; without a name it is the context's token.
-type person struct{ name, passwordFile string }
+type person struct{ name, passwordFile, otp string }
 
 func (p *person) flags(c *cobra.Command) {
 	f := c.PersistentFlags()
 	f.StringVar(&p.name, "user", "", "sign in by this name and a password, in place of the context")
 	f.StringVar(&p.passwordFile, "password-file", "", "file with the password; - is standard input")
+	f.StringVar(&p.otp, "otp", "", "`code` of your second factor, if you have one; a terminal is asked for it")
 }
 
 // sign makes the session one of a person, if one is named.
@@ -30,7 +31,7 @@ func (p *person) sign(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.user, s.password = p.name, password
+	s.user, s.password, s.otp = p.name, password, p.otp
 	return nil
 }
 
@@ -41,7 +42,7 @@ func (a *remote) meCommands() *cobra.Command {
 		a.myTokenChange(p, "revoke", "Revoke a personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "restore", "Restore a revoked personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "delete", "Delete a revoked personal token of yours for ever", http.MethodDelete))
-	g := group("me", "See who you are, and manage your own tokens and password", a.whoamiCommand(p), a.passwordCommand(p), token)
+	g := group("me", "See who you are, and manage your own tokens, password and second factor", a.whoamiCommand(p), a.passwordCommand(p), a.totpCommands(p), token)
 	p.flags(g)
 	return g
 }

@@ -50,6 +50,7 @@ type session struct {
 	bearer   string // once there is one; in memory only
 	user     string // signs in by name and password instead
 	password string
+	otp      string // a code of the person's second factor
 	// anonymous sends no credential.
 	anonymous bool
 	http      *http.Client
@@ -198,6 +199,9 @@ func (s *session) open(ctx context.Context, r request) (*http.Response, error) {
 	case s.anonymous:
 	case s.user != "":
 		req.SetBasicAuth(s.user, s.password)
+		if s.otp != "" {
+			req.Header.Set(otpHeader, s.otp)
+		}
 	default:
 		req.Header.Set("Authorization", "Bearer "+s.bearer)
 	}
@@ -212,8 +216,22 @@ func (s *session) open(ctx context.Context, r request) (*http.Response, error) {
 	if r.once != "" {
 		req.Header.Set("Idempotency-Key", r.once)
 	}
-	return s.send(req)
+	resp, err := s.send(req)
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.noCode && s.otp == "" {
+		if s.otp, err = askCode(ctx, s.cmd); err != nil {
+			return nil, err
+		}
+		if s.otp != "" {
+			return s.open(ctx, r)
+		}
+		return nil, refused
+	}
+	return resp, err
 }
+
+// otpHeader has a code of a second factor; in an answer it says that one is
+// missing.
+const otpHeader = "Postern-OTP"
 
 // send returns an answer of 2xx, or a *refusal.
 func (s *session) send(req *http.Request) (*http.Response, error) {
@@ -240,6 +258,7 @@ func unreachable(base string, err error) error {
 // (RFC 6749 section 5.2).
 type refusal struct {
 	status      int
+	noCode      bool        // the password was right, and a code is asked for
 	Detail      string      `json:"detail"`
 	Errors      []api.Fault `json:"errors"`
 	OAuthError  string      `json:"error"`
@@ -275,7 +294,7 @@ func refused(resp *http.Response) error {
 	r := &refusal{}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // what was read is what can be told
 	_ = json.Unmarshal(body, r)                             // a proxy answers what it likes
-	r.status = resp.StatusCode
+	r.status, r.noCode = resp.StatusCode, resp.Header.Get(otpHeader) != ""
 	if resp.StatusCode/100 == 3 && r.Detail == "" {
 		r.Detail = fmt.Sprintf("the server sends on to %s; log in to that URL if you trust it", resp.Header.Get("Location"))
 	}

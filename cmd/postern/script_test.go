@@ -15,7 +15,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -42,6 +44,7 @@ func TestScript(t *testing.T) {
 			"json":      jsonStory,
 			"exits":     exitsStory,
 			"introduce": introduceStory,
+			"code":      codeStory,
 		},
 	})
 }
@@ -177,6 +180,19 @@ func stopStory(ts *testscript.TestScript, _ bool, args []string) {
 	if err := n.end(sig); err != nil && sig == syscall.SIGTERM {
 		ts.Fatalf("the server ended with %v:\n%s", err, n.log)
 	}
+}
+
+// codeStory is "code VARIABLE SECRET STEPS": it sets a variable to what a telephone
+// shows, now or some steps of 30 seconds later.
+func codeStory(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: code VARIABLE SECRET STEPS")
+	}
+	steps, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	code, err := totp.GenerateCode(args[1], time.Now().Add(time.Duration(steps)*30*time.Second))
+	ts.Check(err)
+	ts.Setenv(args[0], code)
 }
 
 // jsonStory is "json VARIABLE a.0.b": it sets a variable to a member of what was

@@ -142,6 +142,7 @@ func Operations() []Operation {
 		opInvitationAccept, opAccountAdopt, opTeamAdopt,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
 		opMeGet, opMePassword, opMeClientList, opMeClientMake, opMeClientGet, opMeRotate, opMeSecretEnd, opMeRevoke, opMeRestore, opMeDelete,
+		opTOTPStart, opTOTPConfirm, opTOTPDelete, opAccountNoTOTP,
 		opTakeOver, opTransfer, opWorkspaceDrop,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
 		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,

@@ -45,7 +45,7 @@ func (by *Actor) halted() string {
 	case acc == nil || by.Client != nil:
 		return ""
 	case by.needsCode():
-		return "your account has a second factor: send a code of it along with the password"
+		return "your account has a second factor, and its code is missing (header Postern-OTP, or --otp)"
 	case acc.MustChange:
 		return "your password was set by somebody else; change it first (me.password)"
 	default:

@@ -350,6 +350,26 @@ func TestSecondFactorIsRemoved(t *testing.T) {
 	if _, err := p.DeleteAccountTOTP(t.Context(), lesser, "ann"); kind(t, err) != admin.Forbidden {
 		t.Errorf("by somebody who may not: got %v", err)
 	}
+	p.actorNamed("eve")
+	if _, _, err := p.SetGrant(t.Context(), p.root, store.SystemWorkspace, "eve", []admin.Granted{{Role: admin.RoleAdmin}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.SetGrant(t.Context(), p.root, "default", "ann", []admin.Granted{{Role: admin.RoleOwner}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.EditAccount(t.Context(), p.root, "eve", admin.AccountEdit{Licence: new(admin.LicenceAdmin)}); err != nil {
+		t.Fatal(err)
+	}
+	deputy, err := p.SignIn(t.Context(), "eve", secret.Of("correct horse battery of e"), p.from, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.DeactivateAccount(t.Context(), deputy, "bob"); err != nil {
+		t.Fatalf("the deputy administers no accounts: %v", err)
+	}
+	if _, err := p.DeleteAccountTOTP(t.Context(), deputy, "ann"); kind(t, err) != admin.Forbidden {
+		t.Errorf("an owner's, by somebody who may not give that: got %v", err)
+	}
 	if acc, err := p.DeleteAccountTOTP(t.Context(), p.root, "ann"); err != nil || acc.SecondFactor {
 		t.Errorf("by an administrator: got %+v, %v", acc, err)
 	}

@@ -9,21 +9,22 @@ import (
 
 // Account is a person or a technical user as it is shown.
 type Account struct {
-	ID          string   `json:"id"`
-	Kind        string   `json:"kind" enum:"user,service" doc:"service is a technical user: its name and status are fixed."`
-	Name        string   `json:"name"`
-	DisplayName string   `json:"display_name"`
-	Email       string   `json:"email,omitempty"`
-	Status      string   `json:"status" enum:"invited,active,deactivated,deleted"`
-	Licence     string   `json:"licence" doc:"The ref of the role that is its ceiling; empty is none."`
-	Teams       []string `json:"teams" doc:"Their names."`
-	Locked      bool     `json:"locked" doc:"The padlock: name, status and password of a technical user are not edited by hand."`
-	Provisioned bool     `json:"provisioned" doc:"It came by SCIM, or was adopted."`
-	UserName    string   `json:"user_name,omitempty" doc:"What the provisioning system calls the person."`
-	ExternalID  string   `json:"external_id,omitempty"`
-	Warnings    []string `json:"warnings"`
-	CreatedAt   Time     `json:"created_at"`
-	Revision    int64    `json:"revision"`
+	ID           string   `json:"id"`
+	Kind         string   `json:"kind" enum:"user,service" doc:"service is a technical user: its name and status are fixed."`
+	Name         string   `json:"name"`
+	DisplayName  string   `json:"display_name"`
+	Email        string   `json:"email,omitempty"`
+	Status       string   `json:"status" enum:"invited,active,deactivated,deleted"`
+	Licence      string   `json:"licence" doc:"The ref of the role that is its ceiling; empty is none."`
+	Teams        []string `json:"teams" doc:"Their names."`
+	Locked       bool     `json:"locked" doc:"The padlock: name, status and password of a technical user are not edited by hand."`
+	Provisioned  bool     `json:"provisioned" doc:"It came by SCIM, or was adopted."`
+	SecondFactor bool     `json:"second_factor" doc:"The password alone does not suffice; a code of a telephone does, too."`
+	UserName     string   `json:"user_name,omitempty" doc:"What the provisioning system calls the person."`
+	ExternalID   string   `json:"external_id,omitempty"`
+	Warnings     []string `json:"warnings"`
+	CreatedAt    Time     `json:"created_at"`
+	Revision     int64    `json:"revision"`
 }
 
 type accountAnswer struct {
@@ -75,7 +76,8 @@ func (m *mounted) wireAccount(a *store.Account) *Account {
 	out := &Account{
 		ID: string(a.ID), Kind: string(a.AccountKind), Name: a.Name, DisplayName: a.DisplayName, Email: a.Email, Status: string(a.Status),
 		Teams: orEmpty(m.Admin.TeamNames(a.Teams)), Locked: a.AccountKind == store.AccountService, Provisioned: a.Provisioned,
-		UserName: a.UserName, ExternalID: a.ExternalID, Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
+		SecondFactor: a.SecondFactor,
+		UserName:     a.UserName, ExternalID: a.ExternalID, Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
 	}
 	if a.Licence != "" {
 		out.Licence = m.Admin.RoleRefs([]store.RoleID{a.Licence})[0]

@@ -123,6 +123,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.teams()
 	m.adoption()
 	m.me()
+	m.totp()
 	m.keys()
 	m.webhooks()
 	m.records()

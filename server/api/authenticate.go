@@ -39,6 +39,7 @@ type denial struct {
 	challenge  string // of WWW-Authenticate: what comes after the bearer's realm (RFC 6750 section 3), or all of it
 	message    string
 	retryAfter time.Duration
+	noCode     bool  // the password was right, and a code would be asked for
 	err        error // for the log
 }
 
@@ -88,6 +89,9 @@ func (m *mounted) deny(ctx huma.Context, d *denial) {
 			challenge = `Bearer realm="postern"` + challenge
 		}
 		ctx.SetHeader("WWW-Authenticate", challenge)
+		if d.noCode {
+			ctx.SetHeader(otpHeader, "required")
+		}
 	case http.StatusTooManyRequests:
 		ctx.SetHeader("Retry-After", strconv.Itoa(int(d.retryAfter/time.Second)))
 	case http.StatusServiceUnavailable:
@@ -137,13 +141,23 @@ func (m *mounted) admit(r *http.Request, op admin.Operation) (*admin.Actor, *den
 
 var errLost = &denial{status: http.StatusServiceUnavailable, message: "this node lost touch with its store; try again shortly"} //nolint:gochecknoglobals // a constant
 
-// signIn finds out who a person is by name and password.
+// otpHeader has the code of a second factor, beside name and password; in an
+// answer it says that one is asked for.
+const otpHeader = "Postern-OTP"
+
+// signIn finds out who a person is by name and password, and a code where the
+// account has a second factor.
 func (m *mounted) signIn(r *http.Request) (*admin.Actor, *denial) {
 	name, password, ok := r.BasicAuth()
 	if !ok {
 		return nil, &denial{status: http.StatusUnauthorized, challenge: basicChallenge, message: "the Authorization header is not well-formed"}
 	}
 	by, err := m.Admin.SignIn(r.Context(), name, secret.Of(password), m.Address(r), telemetry.RequestID(r.Context()))
+	asked := false
+	if err == nil {
+		asked = true
+		err = m.Admin.EnterOTP(r.Context(), by, r.Header.Get(otpHeader))
+	}
 	if err == nil {
 		return by, nil
 	}
@@ -152,7 +166,7 @@ func (m *mounted) signIn(r *http.Request) (*admin.Actor, *denial) {
 		d.status, d.message = statusOf(e.Kind), e.Message
 		d.retryAfter = e.RetryAfter
 		if e.Kind == admin.Unauthenticated {
-			d.challenge = basicChallenge
+			d.challenge, d.noCode = basicChallenge, asked
 		}
 	}
 	return nil, d

@@ -74,6 +74,22 @@ func (w *world) changesOfPeople() map[string]func() changing {
 			p := w.person(name(), "default", "member")
 			return changing{who: p, body: object{"current": p.password, "new": "another horse battery"}, lesser: machine}
 		},
+		"me.totp.start": func() changing {
+			p := w.person(name(), "default", "member")
+			return changing{who: p, body: object{"password": p.password}, lesser: machine}
+		},
+		"me.totp.confirm": func() changing {
+			p, secret := w.telephone(name())
+			return changing{who: p, body: object{"code": w.code(secret)}, lesser: machine}
+		},
+		"me.totp.delete": func() changing {
+			p, _ := w.telephone(name())
+			return changing{who: p, body: object{"password": p.password}, lesser: machine}
+		},
+		"account.totp.delete": func() changing {
+			p, _ := w.telephone(name())
+			return changing{ids: map[string]string{"{account}": p.id}}
+		},
 		"me.client.create": func() changing {
 			return changing{who: w.person(name(), "default", "member"), body: object{"name": "laptop"}, lesser: machine}
 		},

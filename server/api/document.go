@@ -110,7 +110,7 @@ func needs(op admin.Operation) string {
 	case op.AnyToken:
 		text = "Needs no role."
 	case op.Password:
-		text += " A person may also say who they are by name and password (Basic)."
+		text += " A person may also say who they are by name and password (Basic), and the code of a second factor in the header `Postern-OTP`."
 	}
 	if op.Method != http.MethodGet {
 		text += " The audit calls it `" + op.Name + "`."

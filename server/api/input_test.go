@@ -136,6 +136,8 @@ func TestW05NoAnswerHoldsASecret(t *testing.T) {
 	w.want(http.StatusCreated, "POST", "/clients/"+m.id+"/secrets", object{"keep": true, "label": "second"})
 	w.want(http.StatusCreated, "POST", "/keys/rotate", object{"algorithm": "EdDSA"})
 	w.token(string(w.Example.Client.ID), w.Example.Secret.Reveal())
+	ann, totpSecret := w.telephone("ann")
+	recovery := w.as("ann", ann.password, "POST", "/me/totp/confirm", object{"code": w.code(totpSecret)}).text("recovery_codes.0")
 	if err := w.sealer.Seal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +158,20 @@ func TestW05NoAnswerHoldsASecret(t *testing.T) {
 			if r.PasswordHash != "" {
 				canaries = append(canaries, r.PasswordHash)
 			}
+			for _, hash := range r.RecoveryHashes {
+				canary(hash)
+			}
+		case *store.SecondFactor:
+			canary(r.Sealed)
 		case *store.Key:
 			canary(r.Sealed)
 		}
 		return nil
-	}, store.KindClient, store.KindAccount, store.KindKey)
+	}, store.KindClient, store.KindAccount, store.KindKey, store.KindSecondFactor)
 	if err != nil {
 		t.Fatal(err)
 	}
-	canaries = append(canaries, m.secret, w.root, w.Example.Secret.Reveal(), w.AdminPassword, "argon2", `"hash"`, `"sealed"`, `"password`)
+	canaries = append(canaries, totpSecret, recovery, m.secret, w.root, w.Example.Secret.Reveal(), w.AdminPassword, "argon2", `"hash"`, `"sealed"`, `"password_hash"`)
 	if len(canaries) < 20 {
 		t.Fatalf("only %d canaries", len(canaries))
 	}
