@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/config"
+	"postern/server/notify"
 	"postern/store"
 )
 
@@ -28,7 +30,9 @@ type finding struct {
 type doctor struct {
 	s            *session
 	ops, gateway string
+	config       string // file of the server's
 	found        []finding
+	unlooked     []string // what was not looked at, by the flags that say where it is
 }
 
 func (d *doctor) ok(format string, args ...any) {
@@ -63,8 +67,8 @@ func (a *remote) doctorCommand() *cobra.Command {
 			if err := s.show(body, d.write); err != nil {
 				return err
 			}
-			if d.ops == "" || d.gateway == "" {
-				c.PrintErrln("Give --ops and --gateway to look at those listeners too.")
+			if len(d.unlooked) > 0 {
+				c.PrintErrf("Look at more by %s.\n", strings.Join(d.unlooked, " "))
 			}
 			for _, f := range d.found {
 				if f.State == "fail" {
@@ -76,6 +80,7 @@ func (a *remote) doctorCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&d.ops, "ops", "", "URL of the ops listener, such as http://127.0.0.1:9085, to look at too")
 	c.Flags().StringVar(&d.gateway, "gateway", "", "URL of the gateway listener, such as http://127.0.0.1:8086, to look at too")
+	c.Flags().StringVar(&d.config, "config", "", "configuration of the server, to try its mail from this machine, too")
 	return c
 }
 
@@ -110,10 +115,15 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	if d.ops != "" {
 		d.readiness(ctx)
+	} else {
+		d.unlooked = append(d.unlooked, "--ops")
 	}
 	if d.gateway != "" {
 		d.decisions(ctx)
+	} else {
+		d.unlooked = append(d.unlooked, "--gateway")
 	}
+	d.mail(ctx)
 }
 
 func (d *doctor) contexts() {
@@ -256,6 +266,41 @@ func (d *doctor) decisions(ctx context.Context) {
 	default:
 		d.fail("mend the URL: it must be the gateway listener", "the decision endpoint answers %d where it should refuse", at.status)
 	}
+}
+
+// mail tries the mail server of a server's configuration, which is a file and the
+// environment: it connects and logs in as for a mail, and sends none.
+func (d *doctor) mail(ctx context.Context) {
+	cfg, _, err := config.Load(config.Options{File: d.config, Environ: os.Environ()})
+	if d.config == "" && (err != nil || cfg.Mail.Address == "") {
+		d.unlooked = append(d.unlooked, "--config") // the server's is elsewhere
+		return
+	}
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		d.fail("mend it; postern config print says the same", "the configuration is not good: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	m := &cfg.Mail
+	if m.Address == "" {
+		d.ok("no mail is configured: reminders go by webhook and metric only")
+		return
+	}
+	mailer, err := notify.NewMailer(mailOptions(m))
+	if err == nil {
+		err = mailer.Check(ctx)
+	}
+	if err != nil {
+		d.fail("compare mail.address, mail.tls, mail.username and mail.password with what the mail server wants", "no mail can be sent by %s: %v", m.Address, err)
+		return
+	}
+	how := map[string]string{notify.MailPlain: "without encryption", notify.MailTLS: "by TLS", notify.MailStartTLS: "by STARTTLS"}[m.TLS]
+	if m.Username != "" {
+		how += ", and takes the login"
+	}
+	d.ok("the mail server %s answers %s", m.Address, how)
 }
 
 // seen is what a URL answered.

@@ -233,8 +233,8 @@ func serverOptions(cfg config.Config) server.Options {
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
 	}
 	o.OutboundAllow = cfg.Outbound.Allow
-	if m := cfg.Mail; m.Address != "" {
-		o.Mail = &notify.MailOptions{Address: m.Address, From: m.From, Username: m.Username, Password: secret.Of(m.Password.Reveal()), TLS: m.TLS}
+	if cfg.Mail.Address != "" {
+		o.Mail = new(mailOptions(&cfg.Mail))
 	}
 	o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
 	for _, life := range cfg.Clients.ExpiryChoices {
@@ -244,6 +244,10 @@ func serverOptions(cfg config.Config) server.Options {
 		o.MaxExpiry = time.Duration(cfg.Clients.MaxExpiry)
 	}
 	return o
+}
+
+func mailOptions(m *config.Mail) notify.MailOptions {
+	return notify.MailOptions{Address: m.Address, From: m.From, Username: m.Username, Password: secret.Of(m.Password.Reveal()), TLS: m.TLS}
 }
 
 // encryptionKey is the configured one or, for the embedded store, the one in the

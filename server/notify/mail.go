@@ -114,8 +114,8 @@ func mailFailed(err error) result {
 		never := reply.Code/100 == 5 && reply.Code != 530 && reply.Code != 535 && reply.Code != 554
 		return result{status: int64(reply.Code), never: never, reason: fmt.Sprintf("the mail server answered %d", reply.Code)}
 	}
-	if errors.Is(err, errNoTLS) {
-		return result{reason: errNoTLS.Error()}
+	if errors.Is(err, errNoTLS) || errors.Is(err, errNoLogin) {
+		return result{reason: err.Error()}
 	}
 	return result{reason: outbound.Reason(err)}
 }
@@ -143,10 +143,42 @@ func (m *Mailer) message(id, to, subject string, lines []string) []byte {
 	return b.Bytes()
 }
 
-var errNoTLS = errors.New("the mail server offers no STARTTLS; set mail.tls, or fix the server")
+var (
+	errNoTLS   = errors.New("the mail server offers no STARTTLS; set mail.tls, or fix the server")
+	errNoLogin = errors.New("the mail server offers no login; leave mail.username out, or fix the server")
+)
 
 // send gives one message to the server.
 func (m *Mailer) send(ctx context.Context, to string, message []byte) error {
+	return m.with(ctx, func(c *smtp.Client) error {
+		if err := c.Mail(m.from.Address); err != nil {
+			return err
+		}
+		if err := c.Rcpt(to); err != nil {
+			return err
+		}
+		w, err := c.Data()
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(message); err != nil {
+			return err
+		}
+		return w.Close()
+	})
+}
+
+// Check connects, encrypts and logs in as for a mail, and sends none. Its error has
+// no word of the server in it.
+func (m *Mailer) Check(ctx context.Context) error {
+	if err := m.with(ctx, func(*smtp.Client) error { return nil }); err != nil {
+		return errors.New(mailFailed(err).reason)
+	}
+	return nil
+}
+
+// with connects to the server, encrypts and logs in, and has it do something.
+func (m *Mailer) with(ctx context.Context, do func(*smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", m.o.Address)
@@ -168,14 +200,20 @@ func (m *Mailer) send(ctx context.Context, to string, message []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := m.talk(c, secure, to, message); err != nil {
+	if err := m.greet(c, secure); err != nil {
 		return err
 	}
-	_ = c.Quit() // the mail is taken already
+	if err := do(c); err != nil {
+		return err
+	}
+	_ = c.Quit() // it is done already
 	return nil
 }
 
-func (m *Mailer) talk(c *smtp.Client, secure *tls.Config, to string, message []byte) error {
+func (m *Mailer) greet(c *smtp.Client, secure *tls.Config) error {
+	if err := c.Hello("localhost"); err != nil { // as net/smtp says by itself
+		return err
+	}
 	if m.o.TLS == MailStartTLS {
 		if offered, _ := c.Extension("STARTTLS"); !offered {
 			return errNoTLS
@@ -184,23 +222,11 @@ func (m *Mailer) talk(c *smtp.Client, secure *tls.Config, to string, message []b
 			return err
 		}
 	}
-	if m.o.Username != "" {
-		if err := c.Auth(smtp.PlainAuth("", m.o.Username, m.o.Password.Reveal(), m.host)); err != nil {
-			return err
-		}
+	if m.o.Username == "" {
+		return nil
 	}
-	if err := c.Mail(m.from.Address); err != nil {
-		return err
+	if offered, _ := c.Extension("AUTH"); !offered {
+		return errNoLogin
 	}
-	if err := c.Rcpt(to); err != nil {
-		return err
-	}
-	w, err := c.Data()
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(message); err != nil {
-		return err
-	}
-	return w.Close()
+	return c.Auth(smtp.PlainAuth("", m.o.Username, m.o.Password.Reveal(), m.host))
 }

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -92,7 +93,10 @@ func (p *postOffice) session(conn net.Conn, secure bool) {
 			if p.tls != nil && !secure {
 				say("250-STARTTLS")
 			}
-			say("250 AUTH PLAIN")
+			if p.login != "" {
+				say("250-AUTH PLAIN")
+			}
+			say("250 HELP")
 		case "STARTTLS":
 			say("220 go on")
 			p.session(tls.Server(conn, p.tls), true)
@@ -147,8 +151,15 @@ func (p *postOffice) all() []posted {
 	return append([]posted{}, p.mails...)
 }
 
-// mailer is one that sends to the post office.
+// mailer has deliveries go to the post office.
 func (p *postOffice) mailer(w *world, edit ...func(*notify.MailOptions)) func(*notify.Options) {
+	p.t.Helper()
+	m := p.sender(w, edit...)
+	return func(o *notify.Options) { o.Mailer = m }
+}
+
+// sender is one that sends to the post office.
+func (p *postOffice) sender(w *world, edit ...func(*notify.MailOptions)) *notify.Mailer {
 	p.t.Helper()
 	_, port, _ := net.SplitHostPort(p.address)
 	o := notify.MailOptions{Address: "127.0.0.1:" + port, From: "Postern <postern@example.com>", Roots: w.roots, Now: w.now}
@@ -163,7 +174,7 @@ func (p *postOffice) mailer(w *world, edit ...func(*notify.MailOptions)) func(*n
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return func(o *notify.Options) { o.Mailer = m }
+	return m
 }
 
 // person makes an account, and a delivery to it.
@@ -366,5 +377,45 @@ func TestMailByTLSFromTheFirstByte(t *testing.T) {
 	w.run(w.deliverer(p.mailer(w, func(o *notify.MailOptions) { o.Address, o.TLS = listener.Addr().String(), notify.MailTLS })))
 	if d := w.until("dlv1", ended); d.Status != store.DeliveryDone || len(p.all()) != 1 {
 		t.Errorf("%+v, posted %v", d, p.all())
+	}
+}
+
+// Looking whether mail would go sends none, and tells what is wrong without a word
+// of the server.
+func TestMailCheckLogsInAndSendsNothing(t *testing.T) {
+	with := func(login string) func(*postOffice) { return func(p *postOffice) { p.login = login } }
+	for name, tt := range map[string]struct {
+		office func(*postOffice)
+		sender func(*notify.MailOptions)
+		want   string
+	}{
+		"a login":               {with("postern open-sesame"), nil, ""},
+		"no login":              {with(""), nil, ""},
+		"a wrong password":      {with("postern open-sesame"), func(o *notify.MailOptions) { o.Password = secret.Of("shut") }, "the mail server answered 535"},
+		"a login that is none":  {with(""), func(o *notify.MailOptions) { o.Username = "postern" }, "offers no login"},
+		"no STARTTLS":           {func(p *postOffice) { p.tls = nil }, nil, "offers no STARTTLS"},
+		"an unknown authority":  {with(""), func(o *notify.MailOptions) { o.Roots = x509.NewCertPool() }, "the certificate is not good"},
+		"a server that is away": {with(""), func(o *notify.MailOptions) { o.Address = "127.0.0.1:1" }, "the connection is refused"},
+		"no greeting":           {func(p *postOffice) { p.refuse["EHLO"], p.refuse["HELO"] = "554 go away", "554 go away" }, nil, "the mail server answered 554"},
+		"TLS from the first":    {with(""), func(o *notify.MailOptions) { o.TLS = notify.MailTLS }, "it does not speak TLS there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := newPostOffice(t, w, tt.office)
+			var edit []func(*notify.MailOptions)
+			if tt.sender != nil {
+				edit = append(edit, tt.sender)
+			}
+			err := p.sender(w, edit...).Check(t.Context())
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("got %v, want nothing wrong", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if len(p.all()) != 0 || p.inClear {
+				t.Errorf("posted %v, login in the clear %t", p.all(), p.inClear)
+			}
+		})
 	}
 }

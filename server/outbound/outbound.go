@@ -145,6 +145,7 @@ func (c *Client) Do(ctx context.Context, r *http.Request) (*Answer, error) {
 func Reason(err error) string {
 	var dns *net.DNSError
 	var verify *tls.CertificateVerificationError
+	var clear tls.RecordHeaderError
 	var network net.Error
 	switch {
 	case err == nil:
@@ -155,6 +156,8 @@ func Reason(err error) string {
 		return "the name does not resolve"
 	case errors.As(err, &verify):
 		return "the certificate is not good: " + verify.Unwrap().Error()
+	case errors.As(err, &clear):
+		return "it does not speak TLS there"
 	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.Is(err, syscall.ECONNREFUSED):
