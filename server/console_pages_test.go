@@ -220,6 +220,11 @@ func TestEveryPageInEveryState(t *testing.T) {
 			}
 		})
 	}
+	if got := admin.send(t, "/console/nothing", nil); got.status != http.StatusNotFound || !strings.Contains(got.body, "There is nothing here") {
+		t.Errorf("a path that is none: got %d\n%s", got.status, main(got.body))
+	} else {
+		whole(t, got)
+	}
 	down.down.Store(true)
 	defer down.down.Store(false)
 	for _, route := range consoleRoutes(http.MethodGet) {

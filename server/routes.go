@@ -21,7 +21,6 @@ import (
 //	/api/v1/…                   server/api
 //	/console/…                  server/console
 //	/scim/v2/…                  server/scim
-//	/console/…                  server/console
 func (s *Server) publicHandler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -30,7 +29,13 @@ func (s *Server) publicHandler() http.Handler {
 	r.RedirectFixedPath = false
 	r.RemoveExtraSlash = false
 	_ = r.SetTrustedProxies(nil) // never fails without proxies; addresses come from trusting()
-	r.NoRoute(func(c *gin.Context) { problem(c, http.StatusNotFound, "there is nothing at this path") })
+	r.NoRoute(func(c *gin.Context) {
+		if strings.HasPrefix(c.Request.URL.Path, "/console") {
+			s.console.NotFound(c)
+			return
+		}
+		problem(c, http.StatusNotFound, "there is nothing at this path")
+	})
 	r.NoMethod(func(c *gin.Context) { problem(c, http.StatusMethodNotAllowed, "this path does not answer this method") })
 	s.oauth.Routes(r)
 	s.api.Mount(r)

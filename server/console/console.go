@@ -88,3 +88,10 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.GET("/console/clients/:client/delete", c.page(confirmDelete))
 	r.POST("/console/clients/:client/delete", c.change(deleteClient))
 }
+
+// NotFound answers for paths of the console that no route has.
+func (c *Console) NotFound(g *gin.Context) {
+	c.page(func(*visit) error {
+		return &admin.Error{Kind: admin.NotFound, Message: "there is no page at this address; it may have moved, or the link is not whole"}
+	})(g)
+}
