@@ -17,15 +17,21 @@ import (
 // within is how soon a change on one node must be in force on another.
 const within = time.Second
 
-// onMongo starts processes that share a database. The first one fills it.
-func onMongo(t *testing.T, n int) ([]*process, bootstrap, []string) {
+// ofDatabase is the environment of processes that share an empty database.
+func ofDatabase(t *testing.T) []string {
 	t.Helper()
 	uri, name := mongotest.Database(t)
-	env := []string{
+	return []string{
 		"POSTERN_STORE_MONGODB_URI=" + uri, "POSTERN_STORE_MONGODB_DATABASE=" + name, "POSTERN_STORE_DRIVER=mongodb",
 		"POSTERN_KEYS_ENCRYPTION_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))),
 		"POSTERN_SERVER_PUBLIC_URL=http://127.0.0.1:1", "POSTERN_LIMITS_TOKEN_PER_CLIENT=0",
 	}
+}
+
+// onMongo starts processes that share a database. The first one fills it.
+func onMongo(t *testing.T, n int, more ...string) ([]*process, bootstrap, []string) {
+	t.Helper()
+	env := append(ofDatabase(t), more...)
 	file := filepath.Join(t.TempDir(), "bootstrap.json")
 	var nodes []*process
 	for range n {
