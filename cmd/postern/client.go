@@ -280,7 +280,11 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 	})
 	s.warnings(append([]string{"the secret is shown this once; save it now"}, made.Warnings...))
 	if made.Client != nil && made.Client.Status == string(store.ClientPending) {
-		s.warnings([]string{"it works once you have said that, within 15 minutes: postern client confirm " + made.ClientID})
+		confirm := "postern client confirm "
+		if strings.HasPrefix(r.path, "/me/") {
+			confirm = "postern me token confirm "
+		}
+		s.warnings([]string{"it works once you have said that, within 15 minutes: " + confirm + made.ClientID})
 	}
 	return err
 }

@@ -39,6 +39,7 @@ func (a *remote) meCommands() *cobra.Command {
 	p := &person{}
 	token := group("token", "Manage your personal tokens",
 		a.myTokenListCommand(p), a.myTokenCreateCommand(p), a.myTokenSecretCommand(p),
+		a.myTokenChange(p, "confirm", "Say that the secret is saved, which activates the token", http.MethodPost),
 		a.myTokenChange(p, "revoke", "Revoke a personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "restore", "Restore a revoked personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "delete", "Delete a revoked personal token of yours for ever", http.MethodDelete))
@@ -141,6 +142,7 @@ func (a *remote) myTokenCreateCommand(p *person) *cobra.Command {
 	f.StringArrayVar(&narrowed, "narrow", nil, "leave it only this `role` of yours in the workspace; may be repeated")
 	f.StringArrayVar(&in.Addresses, "address", nil, "`network` it may call from, such as 10.0.0.0/8; may be repeated")
 	f.BoolVar(&in.AdminAccess, "admin-access", false, "your licence does not bound its work on accounts")
+	f.BoolVar(&in.Confirm, "confirm", false, "it works only after postern me token confirm, within 15 minutes")
 	return c
 }
 

@@ -108,18 +108,23 @@ func (a *Admin) sweeps(ctx context.Context, now store.Time) (bool, error) {
 // dropUnconfirmed leaves a tombstone of a client, as a delete does. The technical
 // user that was made with it, and that nothing else acts as, goes along.
 func (a *Admin) dropUnconfirmed(ctx context.Context, old *store.Client) error {
-	now := a.now()
 	if old.Status != store.ClientPending {
 		c := *old // a revoke ended the waiting
 		c.ConfirmBy = 0
 		return a.Store.Commit(ctx, store.Update(&c))
 	}
+	return a.drop(ctx, &Actor{machine: true}, opUnconfirmed, old)
+}
+
+// drop deletes a client that never worked, with its technical user.
+func (a *Admin) drop(ctx context.Context, by *Actor, operation string, old *store.Client) error {
+	now := a.now()
 	c := tombstone(old, now)
 	writes, err := a.dropAccount(ctx, old, now)
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, &Actor{machine: true}, entry{operation: opUnconfirmed, workspace: c.Workspace, before: old, after: c, name: c.Name},
+	return a.change(ctx, by, entry{operation: operation, workspace: c.Workspace, before: old, after: c, name: c.Name},
 		append(writes, store.Update(c))...)
 }
 

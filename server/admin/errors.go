@@ -31,6 +31,7 @@ type Error struct {
 	Message string  // one line: the cause, and what to do
 	Faults  []Fault // of Invalid, each with its place
 	Unknown bool    // of Unavailable: the change may or may not have been made
+	Made    string  // of Conflict: the id of what the first of equal requests made, whose answer was shown (Once.Shown)
 	// RetryAfter is, of TooMany, how long until it is worth to come again.
 	RetryAfter time.Duration
 	Err        error // for the operator's log

@@ -58,7 +58,8 @@ func (a *Admin) ownOperation(by *Actor, c *store.Client, op Operation) *Operatio
 		return nil
 	}
 	own := map[string]Operation{
-		opClientGet.Name: opMeClientGet, opClientUnused.Name: opMeClientGet, opClientRotate.Name: opMeRotate, opSecretRevoke.Name: opMeSecretEnd,
+		opClientGet.Name: opMeClientGet, opClientUnused.Name: opMeClientGet, opClientConfirm.Name: opMeConfirm,
+		opClientRotate.Name: opMeRotate, opSecretRevoke.Name: opMeSecretEnd,
 		opClientRevoke.Name: opMeRevoke, opClientRestore.Name: opMeRestore, opClientDelete.Name: opMeDelete,
 	}
 	if o, ok := own[op.Name]; ok {
@@ -153,6 +154,7 @@ type NewPersonal struct {
 	Narrowed    bool
 	Addresses   []string
 	AdminAccess bool
+	Confirm     bool // it works only after its secret was confirmed as saved
 }
 
 // CreatePersonal makes a personal client for the actor and nobody else. By
@@ -217,6 +219,9 @@ func (a *Admin) createPersonal(ctx context.Context, by *Actor, ws *store.Workspa
 	}
 	if parent != nil {
 		c.Parent = parent.ID
+	}
+	if in.Confirm {
+		c.Status, c.ConfirmBy = store.ClientPending, now.Add(ConfirmWithin)
 	}
 	checkTexts(&f, c)
 	switch {

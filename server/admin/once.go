@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	"postern/store"
@@ -19,6 +20,11 @@ const onceFor = 24 * time.Hour
 type Once struct {
 	Key     string
 	Request []byte // what is asked for, in one spelling
+
+	// Shown: the answer is a page that was seen, or could have been, and a repeat is
+	// somebody loading it again. That gets no new secret but an error, which names
+	// what the first request made (Error.Made).
+	Shown bool
 }
 
 // once makes something by create. When the actor's account did so before with the
@@ -53,6 +59,9 @@ func once[T any](ctx context.Context, a *Admin, by *Actor, op Operation,
 		}
 		seen = made
 	}
+	if by.Once.Shown {
+		return none, a.shownBefore(seen, wanted)
+	}
 	if seen.Operation != wanted.Operation || seen.Request != wanted.Request {
 		return none, refuse(Invalid, "this Idempotency-Key was sent with another request within a day; send a new key, or the same request")
 	}
@@ -72,6 +81,15 @@ func once[T any](ctx context.Context, a *Admin, by *Actor, op Operation,
 		seen = now
 	}
 	return none, refuse(Stale, "it is being repeated by others at the same time; send it again in a moment")
+}
+
+// shownBefore is the answer to a repeat of what a page showed.
+func (a *Admin) shownBefore(seen, wanted *store.Idempotency) error {
+	if seen.Operation != wanted.Operation || seen.Request != wanted.Request {
+		return refuse(Conflict, "this form was sent before, with something else in it, and nothing was made this time; open it again and fill it in anew")
+	}
+	id, _, _ := strings.Cut(seen.Target, "/")
+	return &Error{Kind: Conflict, Message: "this was done before, and what it showed is shown once", Made: id}
 }
 
 // repeatMost is how often a repeat gives way to others of its kind.

@@ -92,6 +92,7 @@ var (
 	opMeClientList     = Operation{Name: "me.client.list", Method: "GET", Path: root + "/me/clients", Tag: "me", Text: "List your personal tokens", Password: true}
 	opMeClientMake     = Operation{Name: "me.client.create", Method: "POST", Path: root + "/me/clients", Tag: "me", Text: "Make a personal token, by your password or by another one of yours that it renews", Password: true}
 	opMeClientGet      = Operation{Name: "me.client.get", Method: "GET", Path: root + "/me/clients/{client}", Tag: "me", Text: "Get a personal token of yours", Password: true}
+	opMeConfirm        = Operation{Name: "me.client.confirm", Method: "POST", Path: root + "/me/clients/{client}/confirm", Tag: "me", Text: "Confirm that the secret of a personal token is saved, which activates it", Password: true}
 	opMeRotate         = Operation{Name: "me.client.rotate", Method: "POST", Path: root + "/me/clients/{client}/secrets", Tag: "me", Text: "Make a new secret of a personal token, or the first one of one that waits for it", Password: true}
 	opMeSecretEnd      = Operation{Name: "me.client.secret.revoke", Method: "DELETE", Path: root + "/me/clients/{client}/secrets/{secret}", Tag: "me", Text: "Revoke one secret of a personal token", Password: true}
 	opMeRevoke         = Operation{Name: "me.client.revoke", Method: "POST", Path: root + "/me/clients/{client}/revoke", Tag: "me", Text: "Revoke a personal token", Password: true}
@@ -141,7 +142,7 @@ func Operations() []Operation {
 		opAccountList, opAccountGet, opAccountInvite, opAccountEdit, opAccountReinvite, opAccountDeactivate, opAccountReactivate, opAccountDelete,
 		opInvitationAccept, opAccountAdopt, opTeamAdopt,
 		opTeamCreate, opTeamList, opTeamGet, opTeamEdit, opTeamDelete, opTeamMembers, opTeamMemberAdd, opTeamMemberRemove,
-		opMeGet, opMePassword, opMeClientList, opMeClientMake, opMeClientGet, opMeRotate, opMeSecretEnd, opMeRevoke, opMeRestore, opMeDelete,
+		opMeGet, opMePassword, opMeClientList, opMeClientMake, opMeClientGet, opMeConfirm, opMeRotate, opMeSecretEnd, opMeRevoke, opMeRestore, opMeDelete,
 		opTOTPStart, opTOTPConfirm, opTOTPDelete, opAccountNoTOTP,
 		opTakeOver, opTransfer, opWorkspaceDrop,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,

@@ -159,13 +159,22 @@ func (a *Admin) RestoreClient(ctx context.Context, by *Actor, id store.ClientID)
 	return stored(&c, store.OpUpdate), err
 }
 
-// DeleteClient ends a revoked client for ever. A tombstone keeps its id.
+// DeleteClient ends a revoked client for ever. A tombstone keeps its id. One whose
+// secret nobody confirmed never worked: it is deleted without a revoke, with the
+// technical user that was made for it.
 func (a *Admin) DeleteClient(ctx context.Context, by *Actor, id store.ClientID) error {
 	old, err := a.client(ctx, by, opClientDelete, id)
 	if err != nil {
 		return err
 	}
-	if old.Status != store.ClientRevoked {
+	switch old.Status {
+	case store.ClientRevoked:
+	case store.ClientPending:
+		if err := a.drop(ctx, by, opClientDelete.Name, old); err != nil {
+			return fromStore(opClientDelete.Name, err)
+		}
+		return nil
+	default:
 		return refuse(Conflict, "only a revoked client is deleted, and this one is %s; revoke it first", old.State(a.now()))
 	}
 	c := tombstone(old, a.now())

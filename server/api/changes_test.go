@@ -93,6 +93,11 @@ func (w *world) changesOfPeople() map[string]func() changing {
 		"me.client.create": func() changing {
 			return changing{who: w.person(name(), "default", "member"), body: object{"name": "laptop"}, lesser: machine}
 		},
+		"me.client.confirm": func() changing {
+			p := w.person(name(), "default", "member")
+			made := w.as(p.name, p.password, "POST", "/me/clients", object{"name": "laptop", "confirm": true})
+			return changing{who: p, ids: map[string]string{"{client}": made.text("client_id")}, lesser: machine, hidden: true}
+		},
 		"me.client.rotate": personal(false, nil),
 		"me.client.secret.revoke": func() changing {
 			c := personal(false, nil)()

@@ -108,3 +108,52 @@ func TestSB3RevokedWhilePendingIsKept(t *testing.T) {
 		t.Errorf("got %s, want revoked", got.text("status"))
 	}
 }
+
+// What nobody saved and nobody wants is deleted without a revoke, with the
+// technical user that was made for it.
+func TestSB3UnconfirmedCanBeDiscarded(t *testing.T) {
+	w := start(t)
+	made := w.want(http.StatusCreated, "POST", "/clients", object{"name": "x", "workspace": "default", "roles": []string{"auditor"}, "confirm": true})
+	at := "/clients/" + made.text("client_id")
+	w.want(http.StatusOK, "DELETE", at, nil)
+	w.want(http.StatusNotFound, "GET", at, nil)
+	holder, err := w.state.Holder(t.Context(), store.AccountID(made.text("client.account.id")))
+	if err != nil || holder.Account.Status != store.AccountDeleted || len(holder.Grants) != 0 {
+		t.Errorf("its technical user: %+v, %v", holder, err)
+	}
+	entries := w.want(http.StatusOK, "GET", "/audit?operation=client.delete", nil)
+	if len(entries.list("items")) != 1 || entries.text("items.0.target") != made.text("client_id") {
+		t.Errorf("audit: %s", entries.body)
+	}
+}
+
+// A person's own token waits in the same way, and its owner confirms it.
+func TestSB3PersonalWaitsForItsOwner(t *testing.T) {
+	w := start(t)
+	w.everyone("default")
+	ann := w.person("ann", "default", "member", "example-reader")
+	bob := w.person("bob", "default", "member", "example-reader")
+	made := w.as("ann", ann.password, "POST", "/me/clients", object{"name": "laptop", "workspace": "default", "confirm": true})
+	if made.status != http.StatusCreated || made.text("client.status") != "pending" {
+		t.Fatalf("got %d %s", made.status, made.body)
+	}
+	if got := w.call(made.text("client_secret"), "GET", "/me", nil); got.status != http.StatusUnauthorized {
+		t.Errorf("before it is confirmed: got %d, want 401", got.status)
+	}
+	at := "/me/clients/" + made.text("client_id")
+	for _, method := range []string{"POST", "DELETE"} {
+		path := at
+		if method == "POST" {
+			path += "/confirm"
+		}
+		if got := w.as("bob", bob.password, method, path, nil); got.status != http.StatusNotFound {
+			t.Errorf("%s by another person: got %d, want 404", method, got.status)
+		}
+	}
+	if got := w.as("ann", ann.password, "POST", at+"/confirm", nil); got.status != http.StatusOK || got.text("client.status") != "active" {
+		t.Errorf("confirmed by its owner: got %d %s", got.status, got.body)
+	}
+	if got := w.call(made.text("client_secret"), "GET", "/me", nil); got.status != http.StatusOK {
+		t.Errorf("once it is confirmed: got %d, want 200", got.status)
+	}
+}

@@ -33,6 +33,7 @@ type PersonalCreate struct {
 	NarrowedTo    *[]string `json:"narrowed_to,omitempty" maxItems:"100" doc:"Only these roles of the workspace."`
 	AdminAccess   bool      `json:"admin_access,omitempty"`
 	Addresses     []string  `json:"addresses,omitempty" maxItems:"100"`
+	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved, and is deleted when it was not after 15 minutes."`
 }
 
 func (m *mounted) me() {
@@ -69,6 +70,11 @@ func (m *mounted) me() {
 	register(m, "me.client.get", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*clientAnswer, error) {
 		c, err := m.Admin.MyClient(ctx, by, in.id())
 		return m.client(ctx, c, err)
+	})
+	register(m, "me.client.confirm", func(ctx context.Context, by *admin.Actor, in *ClientPath) (*changedClientAnswer, error) {
+		return m.mine(ctx, by, in, "The token is confirmed and works now.", func() (*store.Client, error) {
+			return m.Admin.ConfirmClient(ctx, by, in.id())
+		})
 	})
 	register(m, "me.client.rotate", func(ctx context.Context, by *admin.Actor, in *rotateInput) (*newSecretAnswer, error) {
 		if _, err := m.Admin.MyClient(ctx, by, in.id()); err != nil {
@@ -130,7 +136,7 @@ func (m *mounted) createPersonal(ctx context.Context, by *admin.Actor, in *struc
 	}
 	made := admin.NewPersonal{
 		Name: b.Name, Description: b.Description, Workspace: b.Workspace, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label,
-		AdminAccess: b.AdminAccess, Addresses: b.Addresses,
+		AdminAccess: b.AdminAccess, Addresses: b.Addresses, Confirm: b.Confirm,
 	}
 	if b.NarrowedTo != nil {
 		made.Narrowed, made.Narrow = true, *b.NarrowedTo

@@ -19,6 +19,7 @@ func (c *Console) funcs() template.FuncMap {
 		"icon":     c.icon,
 		"input":    input,
 		"choose":   choose,
+		"once":     onceValue,
 		"when":     func(t store.Time) template.HTML { return moment(t, relative(t, store.At(c.Now()))) },
 		"day":      func(t store.Time) template.HTML { return moment(t, t.Time().Format("2 Jan 2006")) },
 		"exact":    func(t store.Time) template.HTML { return moment(t, exact(t)) },
