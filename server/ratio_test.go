@@ -190,7 +190,7 @@ func newBulk(tb testing.TB, s store.Store) *bulk {
 
 func (w *bulk) add(r store.Record) {
 	batch := append(w.waiting[r.Kind()], store.Insert(r))
-	if len(batch) == 1000 {
+	if len(batch) == 500 {
 		w.batches <- batch
 		batch = nil
 	}

@@ -2,10 +2,7 @@ package mongo
 
 import (
 	"context"
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -14,58 +11,44 @@ import (
 	"postern/store"
 )
 
-// What clients are sorted by and is not a field of theirs.
+// How a list is found: by a walk in the order asked for, a short one first, as
+// most lists are full soon; else by an index that leads to fewer than few rows;
+// else by a walk of a stretch of rows; and last by a look at every row. At 100,000
+// rows none of them takes a tenth of a second.
 const (
-	fieldName    = "_name"    // in lower case
-	fieldExpires = "_expires" // milliseconds; never is the greatest number
-	fieldEnds    = "_ends"    // milliseconds, of the client and its secrets
-	fieldSlow    = "_slow"    // there only on clients with a SlowSecret
-	fieldUse     = "_use"     // of a joined document of lastSuccess
+	defaultStretch = 2_000
+	defaultFew     = 15_000 // a row by an index costs as much as several in their own order
 )
-
-// defaultFew is how many clients are read one by one and then sorted. More are
-// found soon enough by walking an index in the order asked for.
-const defaultFew = 3000
-
-func deriveClient(c *store.Client) bson.D {
-	ends := bson.A{}
-	for _, t := range c.Ends() {
-		ends = append(ends, int64(t))
-	}
-	derived := bson.D{
-		{Key: fieldEnds, Value: ends},
-		{Key: fieldName, Value: strings.ToLower(c.Name)},
-		{Key: fieldExpires, Value: neverLast(c.ExpiresAt)},
-		{Key: fieldSearch, Value: lowered(c.Name, c.Description, c.ClientKey, string(c.ID))},
-	}
-	if c.SlowSecret() != nil {
-		derived = append(derived, bson.E{Key: fieldSlow, Value: true})
-	}
-	return derived
-}
-
-func neverLast(t store.Time) int64 {
-	if t == 0 {
-		return math.MaxInt64
-	}
-	return int64(t)
-}
 
 // Client returns the client with this id.
 func (s *Store) Client(ctx context.Context, id store.ClientID) (*store.Client, error) {
 	return one[store.Client](ctx, s, store.KindClient, "read a client", bson.D{{Key: "_id", Value: id}})
 }
 
-// Clients returns a page of clients.
+// Clients returns a page of clients, all as they were at one moment.
 func (s *Store) Clients(ctx context.Context, q store.ClientQuery) ([]*store.Client, error) {
-	from, pipeline, err := s.clientPipeline(ctx, q)
+	l, err := listOf(q)
 	if err != nil {
 		return nil, err
 	}
-	pipeline = append(pipeline, bson.D{{Key: "$limit", Value: pageLimit(q.Limit)}})
-	return collect[store.Client](ctx, s, "list clients", func(ctx context.Context) (*driver.Cursor, error) {
-		return s.db.Collection(from).Aggregate(ctx, pipeline)
+	var page []*store.Client
+	err = s.read(ctx, "list clients", func(ctx context.Context) error {
+		ctx, end, err := s.snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		defer end()
+		ids, err := s.clientIDs(ctx, l)
+		if err != nil {
+			return err
+		}
+		page, err = s.clientsByID(ctx, ids)
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
 // CountClients counts clients up to most.
@@ -73,232 +56,127 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 	if most <= 0 {
 		return 0, ctx.Err()
 	}
-	filter, narrow, err := s.narrowed(ctx, q, q.Unused)
+	conditions := clientConditions(q)
+	n := 0
+	err := s.read(ctx, "count clients", func(ctx context.Context) error {
+		road, err := s.road(ctx, conditions)
+		if err != nil {
+			return err
+		}
+		if road == nil {
+			road = everyRow()
+		}
+		n, err = s.countRows(ctx, all(conditions...), road, most)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	pipeline := driver.Pipeline{{{Key: "$match", Value: filter}}}
-	if q.Unused && !narrow {
-		pipeline = append(pipeline, joinUse(), unused())
-	}
-	pipeline = append(pipeline, bson.D{{Key: "$limit", Value: most}}, bson.D{{Key: "$count", Value: "n"}})
-	counts, err := collect[struct {
-		N int `json:"n"`
-	}](ctx, s, "count clients", func(ctx context.Context) (*driver.Cursor, error) {
-		return s.of(store.KindClient).Aggregate(ctx, pipeline)
-	})
-	if err != nil || len(counts) == 0 {
-		return 0, err
-	}
-	return counts[0].N, nil
+	return n, nil
 }
 
-func pageLimit(limit int) int {
-	if limit <= 0 {
-		return defaultPage
-	}
-	return limit
+func (s *Store) countRows(ctx context.Context, filter, hint bson.D, most int) (int, error) {
+	n, err := s.db.Collection(clientList).CountDocuments(ctx, filter, options.Count().SetHint(hint).SetLimit(int64(most)))
+	return int(n), err
 }
 
-// clientPipeline returns where to start and what gives all clients asked for,
-// after the cursor and in order.
-func (s *Store) clientPipeline(ctx context.Context, q store.ClientQuery) (from string, p driver.Pipeline, err error) {
-	direction := 1
-	if q.Desc {
-		direction = -1
+// clientIDs returns the ids of a page, in order.
+func (s *Store) clientIDs(ctx context.Context, l list) ([]store.ClientID, error) {
+	ids, whole, err := s.walk(ctx, l, min(4*l.limit, s.stretch))
+	if err != nil || whole {
+		return ids, err
 	}
-	field := sortField(q.Sort)
-	place := bson.D{}
-	if q.After != nil {
-		value, err := cursorValue(q)
-		if err != nil {
-			return "", nil, err
-		}
-		place = after(field, value, q.After.ID, q.Desc)
-	}
-	// What no index finds is looked for first, in case it is rare.
-	rare := q.Unused || q.Search != "" || q.Status != "" && q.Status != store.ClientActive
-	filter, narrow, err := s.narrowed(ctx, q, rare || q.Sort == store.SortLastUse)
+	road, err := s.road(ctx, l.conditions)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	sort := bson.D{{Key: "$sort", Value: ordered(direction, field, "_id")}}
-	switch {
-	case q.Sort == store.SortLastUse && !narrow:
-		if q.Unused {
-			place = bson.D{{Key: "$and", Value: bson.A{place, neverUsed()}}}
+	if road == nil {
+		if ids, whole, err = s.walk(ctx, l, s.stretch); err != nil || whole {
+			return ids, err
 		}
-		return lastSuccess, walkUses(place, sort, filter), nil
-	case q.Sort == store.SortLastUse:
-		return string(store.KindClient), driver.Pipeline{
-			{{Key: "$match", Value: filter}},
-			joinUse(),
-			{{Key: "$set", Value: bson.D{{Key: field, Value: bson.D{{Key: "$first", Value: "$" + fieldUse + "." + field}}}}}},
-			{{Key: "$match", Value: place}},
-			sort,
-		}, nil
-	default:
-		p = driver.Pipeline{{{Key: "$match", Value: append(filter, place...)}}, sort}
-		if q.Unused && !narrow {
-			p = append(p, joinUse(), unused())
+		road = everyRow()
+	}
+	return idsOf(s.db.Collection(clientList).Find(ctx, all(slices.Concat(l.conditions, l.place)...),
+		options.Find().SetHint(road).SetSort(l.order()).SetLimit(int64(l.limit)).SetBatchSize(1000).SetProjection(ordered(1, "_id"))))(ctx)
+}
+
+// everyRow is the hint to look at the rows as they lie.
+func everyRow() bson.D { return ordered(1, "$natural") }
+
+// walk looks for a page in the first rows of the order, a stretch of them. whole
+// says whether they were enough for the page, or were all.
+func (s *Store) walk(ctx context.Context, l list, stretch int) (ids []store.ClientID, whole bool, err error) {
+	index, known := l.start()
+	rows := s.db.Collection(clientList)
+	// The server reads the whole stretch before it looks at the conditions.
+	ids, err = idsOf(rows.Aggregate(ctx, driver.Pipeline{
+		{{Key: "$match", Value: all(known...)}},
+		{{Key: "$sort", Value: l.order()}},
+		{{Key: "$limit", Value: stretch}},
+		{{Key: "$match", Value: all(l.conditions...)}},
+		{{Key: "$limit", Value: l.limit}},
+		{{Key: "$project", Value: ordered(1, "_id")}},
+	}, options.Aggregate().SetHint(index).SetBatchSize(1000)))(ctx)
+	if err != nil || len(ids) == l.limit {
+		return ids, true, err
+	}
+	next, err := idsOf(rows.Find(ctx, all(known...),
+		options.Find().SetHint(index).SetSort(l.order()).SetSkip(int64(stretch)).SetLimit(1).SetProjection(ordered(1, "_id"))))(ctx)
+	return ids, len(next) == 0, err
+}
+
+// road returns an index by which few rows meet one of the conditions, or nil.
+func (s *Store) road(ctx context.Context, conditions []condition) (bson.D, error) {
+	for _, c := range conditions {
+		if c.index == nil {
+			continue
 		}
-		return string(store.KindClient), p, nil
-	}
-}
-
-// sortField is what clients are sorted by: a field of theirs, or of lastSuccess.
-func sortField(sort store.ClientSort) string {
-	switch sort {
-	case store.SortCreated:
-		return "created_at"
-	case store.SortExpires:
-		return fieldExpires
-	case store.SortLastUse:
-		return "at"
-	default:
-		return fieldName
-	}
-}
-
-// narrowed returns a query's conditions on clients. Where it is worth to look,
-// and only few clients meet them, they are named: then narrow is true, and
-// Unused is among the conditions.
-func (s *Store) narrowed(ctx context.Context, q store.ClientQuery, look bool) (filter bson.D, narrow bool, err error) {
-	filter = clientFilter(q)
-	if !look {
-		return filter, false, nil
-	}
-	from, wanted, opts := string(store.KindClient), filter, options.Find()
-	switch {
-	case q.Unused:
-		from, wanted = lastSuccess, neverUsed()
-	case len(q.Workspaces) == 0 && q.Account == "" && q.ExpiresBy == 0 && q.EndsTo == 0 &&
-		len(q.Responsible) == 0 && q.ConfirmBy == 0 && !q.Slow && q.Status != store.ClientExpired:
-		opts.SetHint(ordered(1, "$natural")) // by an index that leaves nothing out it takes three times as long
-	}
-	found, err := collect[struct {
-		ID string `json:"_id"`
-	}](ctx, s, "look for clients", func(ctx context.Context) (*driver.Cursor, error) {
-		return s.db.Collection(from).Find(ctx, wanted, opts.SetProjection(ordered(1, "_id")).SetLimit(int64(s.few)))
-	})
-	if err != nil || len(found) == s.few {
-		return filter, false, err
-	}
-	ids := make(bson.A, 0, len(found))
-	for _, f := range found {
-		ids = append(ids, f.ID)
-	}
-	return append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}), true, nil
-}
-
-// walkUses goes through the last uses in order, to the clients that they are of.
-func walkUses(place, sort, filter bson.D) driver.Pipeline {
-	return driver.Pipeline{
-		{{Key: "$match", Value: place}},
-		sort,
-		{{Key: "$lookup", Value: bson.D{
-			{Key: "from", Value: store.KindClient},
-			{Key: "localField", Value: "_id"},
-			{Key: "foreignField", Value: "_id"},
-			{Key: "as", Value: "client"},
-		}}},
-		{{Key: "$unwind", Value: "$client"}},
-		{{Key: "$replaceWith", Value: "$client"}},
-		{{Key: "$match", Value: filter}}, // here, and not in $lookup, which would plan a query for each client
-	}
-}
-
-// joinUse adds to each client its document of lastSuccess.
-func joinUse() bson.D {
-	return bson.D{{Key: "$lookup", Value: bson.D{
-		{Key: "from", Value: lastSuccess},
-		{Key: "localField", Value: "_id"},
-		{Key: "foreignField", Value: "_id"},
-		{Key: "as", Value: fieldUse},
-	}}}
-}
-
-func unused() bson.D {
-	return bson.D{{Key: "$match", Value: bson.D{{Key: fieldUse + ".at", Value: store.Time(0)}}}}
-}
-
-// neverUsed is the condition on documents of lastSuccess for no success.
-func neverUsed() bson.D { return bson.D{{Key: "at", Value: store.Time(0)}} }
-
-// clientFilter is a query's conditions on clients alone.
-func clientFilter(q store.ClientQuery) bson.D {
-	filter := bson.D{}
-	is := func(field string, value any) { filter = append(filter, bson.E{Key: field, Value: value}) }
-	if len(q.Workspaces) > 0 {
-		filter = append(filter, among(q.Workspaces))
-	}
-	if q.Account != "" {
-		is("account", q.Account)
-	}
-	if q.ClientKind != "" {
-		is("kind", q.ClientKind)
-	}
-	expires := bson.A{} // conditions on one field
-	when := func(operator string, t store.Time) {
-		expires = append(expires, bson.D{{Key: fieldExpires, Value: bson.D{{Key: operator, Value: int64(t)}}}})
-	}
-	switch q.Status {
-	case "":
-		is("status", bson.D{{Key: "$ne", Value: store.ClientDeleted}})
-	case store.ClientExpired:
-		is("status", bson.D{{Key: "$in", Value: bson.A{store.ClientActive, store.ClientPending}}})
-		when("$lte", q.Now)
-	case store.ClientActive, store.ClientPending:
-		is("status", q.Status)
-		when("$gt", q.Now)
-	default:
-		is("status", q.Status)
-	}
-	if q.ExpiresBy != 0 {
-		when("$lte", q.ExpiresBy)
-	}
-	if q.EndsTo != 0 {
-		is(fieldEnds, bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "$gte", Value: int64(q.EndsFrom)}, {Key: "$lt", Value: int64(q.EndsTo)}}}})
-	}
-	if len(q.Responsible) > 0 {
-		values := bson.A{}
-		for _, id := range q.Responsible {
-			if id == "" {
-				values = append(values, nil) // a client without one has no such field
-			} else {
-				values = append(values, id)
-			}
+		hint := ordered(1, c.index...)
+		n, err := s.countRows(ctx, all(c), hint, s.few)
+		if err != nil || n < s.few {
+			return hint, err
 		}
-		is("responsible", bson.D{{Key: "$in", Value: values}})
 	}
-	if q.ConfirmBy != 0 {
-		is("confirm_by", bson.D{{Key: "$gt", Value: store.Time(0)}, {Key: "$lte", Value: q.ConfirmBy}})
-	}
-	if q.Slow {
-		is(fieldSlow, true)
-	}
-	if len(expires) > 0 {
-		is("$and", expires)
-	}
-	if q.Search != "" {
-		filter = append(filter, containing(q.Search))
-	}
-	return filter
+	return nil, nil
 }
 
-// cursorValue is what a cursor's value is in the sorted field.
-func cursorValue(q store.ClientQuery) (any, error) {
-	switch q.Sort {
-	case store.SortCreated, store.SortExpires, store.SortLastUse:
-		ms, err := strconv.ParseInt(q.After.Value, 10, 64)
+// idsOf takes what opens a cursor and returns what reads the ids from it.
+func idsOf(cursor *driver.Cursor, err error) func(context.Context) ([]store.ClientID, error) {
+	return func(ctx context.Context) ([]store.ClientID, error) {
 		if err != nil {
-			return nil, fmt.Errorf("read the cursor of a list by %s: %w", q.Sort, err)
+			return nil, err
 		}
-		if q.Sort == store.SortExpires {
-			return neverLast(store.Time(ms)), nil
+		var rows []struct {
+			ID store.ClientID `json:"_id"`
 		}
-		return store.Time(ms), nil
-	default:
-		return strings.ToLower(q.After.Value), nil
+		if err := cursor.All(ctx, &rows); err != nil {
+			return nil, err
+		}
+		ids := make([]store.ClientID, 0, len(rows))
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+		}
+		return ids, nil
 	}
+}
+
+// clientsByID reads clients in the order of their ids.
+func (s *Store) clientsByID(ctx context.Context, ids []store.ClientID) ([]*store.Client, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	cursor, err := s.of(store.KindClient).Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetBatchSize(1000))
+	if err != nil {
+		return nil, err
+	}
+	var clients []*store.Client
+	if err := cursor.All(ctx, &clients); err != nil {
+		return nil, err
+	}
+	place := make(map[store.ClientID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortFunc(clients, func(a, b *store.Client) int { return place[a.ID] - place[b.ID] })
+	return clients, nil
 }

@@ -12,32 +12,42 @@ import (
 	"postern/store/mongo/mongotest"
 )
 
-// Long lists are read another way than short ones, with the same answers.
-func TestLongListsAreAsShortOnes(t *testing.T) {
+// A list is found by a walk in its order, by an index that leads to few, or by a
+// look at every row: with the same answers.
+func TestListsAreTheSameByEveryRoad(t *testing.T) {
 	uri, name := mongotest.Database(t)
-	short := connect(t, mongo.Options{URI: uri, Database: name})
-	long := connect(t, mongo.Options{URI: uri, Database: name})
-	long.SetFew(1)
+	road := func(stretch, few int) *mongo.Store {
+		s := connect(t, mongo.Options{URI: uri, Database: name})
+		s.SetRoads(stretch, few)
+		return s
+	}
+	walks := road(1000, 1000)
+	others := map[string]*mongo.Store{"index": road(1, 1000), "every row": road(1, 1), "walk of a few": road(7, 1)}
 
 	var writes []store.Write
 	var uses []store.LastUse
 	for i := range 40 {
 		c := &store.Client{
 			ID: store.ClientID(fmt.Sprintf("c%02d", i*7%40)), Name: fmt.Sprint("Name ", i%5), CreatedAt: store.Time(1 + i%3),
-			Status: []store.ClientStatus{store.ClientActive, store.ClientRevoked, store.ClientDeleted, store.ClientActive}[i%4],
+			Status:  []store.ClientStatus{store.ClientActive, store.ClientRevoked, store.ClientDeleted, store.ClientActive, store.ClientPending}[i%5],
+			Account: store.AccountID(fmt.Sprint("a", i%2)), Responsible: store.AccountID([]string{"", "p1", "p2"}[i%3]),
+			ExpiresAt: store.Time(i % 7 * 100), ConfirmBy: store.Time(i % 4),
 		}
 		if i%3 == 0 {
 			c.Workspace = "acme"
+		}
+		if i%6 == 0 {
+			c.Secrets = []store.ClientSecret{{ID: "s", SlowHash: "$2a$10$x"}}
 		}
 		writes = append(writes, store.Insert(c))
 		if i%5 > 1 {
 			uses = append(uses, store.LastUse{Client: c.ID, SuccessAt: store.Time(i % 6)})
 		}
 	}
-	if err := short.Commit(t.Context(), writes...); err != nil {
+	if err := walks.Commit(t.Context(), writes...); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
-	if err := short.AddUsage(t.Context(), nil, uses); err != nil {
+	if err := walks.AddUsage(t.Context(), nil, uses); err != nil {
 		t.Fatalf("add last uses: %v", err)
 	}
 	used := map[store.ClientID]store.Time{}
@@ -46,34 +56,55 @@ func TestLongListsAreAsShortOnes(t *testing.T) {
 	}
 
 	for name, q := range map[string]store.ClientQuery{
-		"all":               {},
-		"of a workspace":    {Workspaces: []store.WorkspaceID{"acme"}},
-		"deleted":           {Status: store.ClientDeleted},
-		"unused":            {Unused: true},
-		"unused and sought": {Unused: true, Search: "NAME 1"},
+		"all":                 {},
+		"of a workspace":      {Workspaces: []store.WorkspaceID{"acme"}},
+		"of two workspaces":   {Workspaces: []store.WorkspaceID{"acme", ""}},
+		"of an account":       {Account: "a1"},
+		"of a person":         {Responsible: []store.AccountID{"p1"}},
+		"of no person":        {Responsible: []store.AccountID{"", "p2"}},
+		"deleted":             {Status: store.ClientDeleted},
+		"expired":             {Status: store.ClientExpired, Now: 200},
+		"pending":             {Status: store.ClientPending, Now: 200},
+		"expiring":            {ExpiresBy: 300, Status: store.ClientActive, Now: 100},
+		"ending":              {EndsFrom: 100, EndsTo: 301},
+		"to confirm":          {ConfirmBy: 2},
+		"slow":                {Slow: true},
+		"unused":              {Unused: true},
+		"unused and sought":   {Unused: true, Search: "NAME 1"},
+		"sought in an id":     {Search: "C1"},
+		"slow of a workspace": {Slow: true, Workspaces: []store.WorkspaceID{"acme"}},
 	} {
 		for _, sort := range []store.ClientSort{store.SortName, store.SortCreated, store.SortExpires, store.SortLastUse} {
 			for _, desc := range []bool{false, true} {
 				q.Sort, q.Desc, q.Limit, q.After = sort, desc, 100, nil
-				t.Run(fmt.Sprintf("%s by %s, descending %t", name, sort, desc), func(t *testing.T) {
-					want := list(t, short, q)
-					if len(want) == 0 {
-						t.Fatal("nobody is asked for")
-					}
-					if diff := cmp.Diff(want, list(t, long, q)); diff != "" {
-						t.Errorf("clients (-short +long):\n%s", diff)
-					}
-					half := len(want) / 2
-					q.After = cursor(want[half], sort, used)
-					if diff := cmp.Diff(want[half+1:], list(t, long, q), cmpopts.EquateEmpty()); diff != "" {
-						t.Errorf("second page (-short +long):\n%s", diff)
-					}
-				})
+				want := list(t, walks, q)
+				if len(want) < 3 {
+					t.Fatalf("%s: only %d are asked for", name, len(want))
+				}
+				half := len(want) / 2
+				for road, s := range others {
+					t.Run(fmt.Sprintf("%s by %s, descending %t, by %s", name, sort, desc, road), func(t *testing.T) {
+						q := q
+						if diff := cmp.Diff(want, list(t, s, q)); diff != "" {
+							t.Errorf("clients (-by a walk +by %s):\n%s", road, diff)
+						}
+						q.After = cursor(want[half], sort, used)
+						if diff := cmp.Diff(want[half+1:], list(t, s, q), cmpopts.EquateEmpty()); diff != "" {
+							t.Errorf("second page (-by a walk +by %s):\n%s", road, diff)
+						}
+						q.After, q.Limit = nil, 2
+						if diff := cmp.Diff(want[:2], list(t, s, q)); diff != "" {
+							t.Errorf("short page (-by a walk +by %s):\n%s", road, diff)
+						}
+					})
+				}
 			}
 		}
 		q.After = nil
-		if n, err := long.CountClients(t.Context(), q, 1000); err != nil || n != len(list(t, short, q)) {
-			t.Errorf("count of %s: got %d, %v; want %d", name, n, err, len(list(t, short, q)))
+		for road, s := range others {
+			if n, err := s.CountClients(t.Context(), q, 1000); err != nil || n != len(list(t, walks, q)) {
+				t.Errorf("count of %s by %s: got %d, %v; want %d", name, road, n, err, len(list(t, walks, q)))
+			}
 		}
 	}
 }

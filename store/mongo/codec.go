@@ -84,14 +84,10 @@ func document(r *bson.Registry, record store.Record, mark string) (bson.Raw, err
 }
 
 func derive(record store.Record) bson.D {
-	switch r := record.(type) {
-	case *store.Client:
-		return deriveClient(r)
-	case *store.Account:
-		return deriveAccount(r)
-	default:
-		return nil
+	if a, ok := record.(*store.Account); ok {
+		return deriveAccount(a)
 	}
+	return nil
 }
 
 // join makes one document of the fields of two. A document is its length in

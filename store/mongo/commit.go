@@ -22,7 +22,8 @@ const fieldMark = "_commit"
 // unknownCommit is the driver's label for a commit whose answer was lost.
 const unknownCommit = "UnknownTransactionCommitResult"
 
-// batch is a run of writes of one kind, done by one command for each Op in it.
+// batch is a run of writes of one kind, or of rows of the list of clients, done by
+// one command for each Op in it.
 type batch struct {
 	kind   store.Kind
 	models []driver.WriteModel
@@ -41,14 +42,8 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 		return err
 	}
 	what := fmt.Sprintf("commit of %d writes", len(writes))
-	announced, unknown := false, false
+	unknown := false
 	err = s.retry(ctx, writeBudget, what, func(ctx context.Context) error {
-		if !announced {
-			if err := s.announce(ctx, writes); err != nil {
-				return err
-			}
-			announced = true
-		}
 		sent, err := s.attempt(ctx, batches)
 		if unknown && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists)) {
 			err = s.settle(ctx, writes, mark, err)
@@ -64,6 +59,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 
 func (s *Store) batches(writes []store.Write, mark string) ([]batch, error) {
 	var batches []batch
+	var rows []driver.WriteModel
 	for _, w := range writes {
 		model, err := s.model(w, mark)
 		if err != nil {
@@ -74,6 +70,13 @@ func (s *Store) batches(writes []store.Write, mark string) ([]batch, error) {
 		}
 		last := &batches[len(batches)-1]
 		last.models = append(last.models, model)
+		if w.Record.Kind() == store.KindClient {
+			after, _ := w.Stored().(*store.Client)
+			rows = append(rows, rowModel(w.Record.Key(), after, 0))
+		}
+	}
+	if rows != nil {
+		batches = append(batches, batch{clientList, rows})
 	}
 	return batches, nil
 }
@@ -101,8 +104,7 @@ func (s *Store) attempt(ctx context.Context, batches []batch) (sent bool, err er
 		err := s.apply(ctx, batches[0])
 		return err != nil && !ours(err) && transient(err) && !unsent(err), err
 	}
-	session, err := s.client.StartSession(options.Session().SetDefaultTransactionOptions(
-		options.Transaction().SetReadConcern(readconcern.Snapshot())))
+	session, err := s.client.StartSession(inTransaction())
 	if err != nil {
 		return false, err
 	}
@@ -139,12 +141,20 @@ func (s *Store) attempt(ctx context.Context, batches []batch) (sent bool, err er
 	}
 }
 
+// inTransaction makes the transactions of a session read from one snapshot.
+func inTransaction() *options.SessionOptionsBuilder {
+	return options.Session().SetDefaultTransactionOptions(options.Transaction().SetReadConcern(readconcern.Snapshot()))
+}
+
 // apply does the writes of a batch, up to the first that cannot be.
 func (s *Store) apply(ctx context.Context, b batch) error {
 	result, err := s.of(b.kind).BulkWrite(ctx, b.models)
 	done := int64(0)
 	if result != nil {
-		done = result.InsertedCount + result.MatchedCount + result.DeletedCount
+		done = result.InsertedCount + result.MatchedCount + result.DeletedCount + result.UpsertedCount
+	}
+	if b.kind == clientList && driver.IsDuplicateKeyError(err) {
+		return errPending // AddUsage made the row at this moment
 	}
 	if bulk, ok := errors.AsType[driver.BulkWriteException](err); ok && len(bulk.WriteErrors) > 0 && done < int64(bulk.WriteErrors[0].Index) {
 		return store.ErrConflict // one before it found nothing
@@ -154,28 +164,6 @@ func (s *Store) apply(ctx context.Context, b batch) error {
 	}
 	if err == nil && done < int64(len(b.models)) {
 		return store.ErrConflict
-	}
-	return err
-}
-
-// announce sees to it that every client has its place in the order of last
-// uses before it is there: so lists by last use can walk an index.
-func (s *Store) announce(ctx context.Context, writes []store.Write) error {
-	var models []driver.WriteModel
-	for _, w := range writes {
-		if w.Op == store.OpInsert && w.Record.Kind() == store.KindClient {
-			models = append(models, driver.NewUpdateOneModel().
-				SetFilter(bson.D{{Key: "_id", Value: w.Record.Key()}}).
-				SetUpdate(bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "at", Value: store.Time(0)}}}}).
-				SetUpsert(true))
-		}
-	}
-	if len(models) == 0 {
-		return nil
-	}
-	_, err := s.db.Collection(lastSuccess).BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-	if driver.IsDuplicateKeyError(err) && !writeConcern(err) {
-		return errPending // another did the same at this moment
 	}
 	return err
 }

@@ -1,8 +1,12 @@
 package mongo
 
-// SetFew makes lists of more than n clients take the road for many.
-func (s *Store) SetFew(n int) { s.few = n }
+// SetRoads makes the store walk so many rows at most, and find fewer than few by
+// an index.
+func (s *Store) SetRoads(stretch, few int) { s.stretch, s.few = stretch, few }
 
-// Derived are the fields beside a client's and an account's own that the first
-// version of the schema did not have.
-func Derived() (client, account string) { return fieldEnds, fieldUserName }
+// The field beside an account's own that the first version of the schema did not
+// have, and the collection that the second one did not have.
+const (
+	Derived    = fieldUserName
+	ClientList = clientList
+)

@@ -33,9 +33,15 @@ func lowered(texts ...string) bson.A {
 // in it. No index helps: it costs a look at every record that the other
 // conditions leave, up to the end of the page.
 func containing(text string) bson.E {
+	return bson.E{Key: fieldSearch, Value: literally(text)}
+}
+
+// literally is the condition that a lower-cased text has this one in it, in any
+// case.
+func literally(text string) bson.Regex {
 	literal := regexp.QuoteMeta(strings.ToLower(text))
 	// BSON cannot have a NUL in a pattern.
-	return bson.E{Key: fieldSearch, Value: bson.Regex{Pattern: strings.ReplaceAll(literal, "\x00", `\x00`)}}
+	return bson.Regex{Pattern: strings.ReplaceAll(literal, "\x00", `\x00`)}
 }
 
 // among is the condition that a record belongs to one of these workspaces. A
@@ -132,18 +138,26 @@ func (s *Store) All(ctx context.Context, yield func(store.Record) error, kinds .
 	if err != nil {
 		return err
 	}
-	session, err := s.client.StartSession(options.Session().SetSnapshot(true))
+	within, end, err := s.snapshot(ctx)
 	if err != nil {
 		return s.outage("start a session", err)
 	}
-	defer session.EndSession(ctx)
-	within := driver.NewSessionContext(ctx, session)
+	defer end()
 	for _, kind := range kinds {
 		if err := s.allOf(within, kind, yield); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// snapshot returns a context in which every read is as of the moment of the first.
+func (s *Store) snapshot(ctx context.Context) (within context.Context, end func(), err error) {
+	session, err := s.client.StartSession(options.Session().SetSnapshot(true))
+	if err != nil {
+		return nil, nil, err
+	}
+	return driver.NewSessionContext(ctx, session), func() { session.EndSession(ctx) }, nil
 }
 
 func (s *Store) allOf(ctx context.Context, kind store.Kind, yield func(store.Record) error) error {

@@ -6,6 +6,7 @@
 // and all changes come by one change stream over the whole database. Each
 // record is one document whose fields are those of its JSON, with dates as BSON
 // dates; fields that begin with _ (but for _id) are derived and never read back.
+// Clients are listed by rows of their own, beside the clients: see clientRow.
 //
 // No error has the connection string's secrets in it, and none wraps an error
 // of the driver: those cannot be compared, and panic as the key of a map.
@@ -44,7 +45,8 @@ type Store struct {
 	now      func() time.Time
 	log      *slog.Logger
 	mask     func(string) string // takes the URI's secrets out of a text
-	few      int                 // see defaultFew
+	stretch  int                 // see defaultStretch
+	few      int
 }
 
 var _ store.Store = (*Store)(nil)
@@ -67,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to MongoDB: %s", mask(err.Error()))
 	}
-	s := &Store{client: client, db: client.Database(o.Database), registry: opts.Registry, now: o.Now, log: o.Log, mask: mask, few: defaultFew}
+	s := &Store{client: client, db: client.Database(o.Database), registry: opts.Registry, now: o.Now, log: o.Log, mask: mask, stretch: defaultStretch, few: defaultFew}
 	err = s.checkServer(ctx, opts)
 	if err == nil {
 		err = s.migrate(ctx)

@@ -18,14 +18,14 @@ import (
 // The collections that hold no records.
 const (
 	usageTotals = "usage"
-	lastUse     = "last_use"     // by client and secret
-	lastSuccess = "last_success" // by client, a document for each: what lists are sorted by
+	lastUse     = "last_use"    // by client and secret
+	clientList  = "client_list" // by client: see clientRow
 	meta        = "meta"
 )
 
 // schemaVersion is what this code reads and writes. A database at a lower one
 // is migrated when it is opened.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrations[n] brings the data of a database from version n to n+1. It may be
 // interrupted, repeated, and run by several nodes at once. The first has
@@ -34,6 +34,7 @@ func migrations() []func(context.Context, *Store) error {
 	return []func(context.Context, *Store) error{
 		func(context.Context, *Store) error { return nil },
 		rederive,
+		listClients,
 	}
 }
 
@@ -102,7 +103,7 @@ func ask(ctx context.Context, opts options.ClientOptions) (h hello, ok bool) {
 
 // migrate brings the database to this code's version, with all its indexes.
 func (s *Store) migrate(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // an index over much data takes its time
+	ctx, cancel := context.WithTimeout(ctx, time.Hour) // much data takes its time
 	defer cancel()
 	var is struct {
 		Version int `bson:"version"`
@@ -142,7 +143,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return s.outage("list the collections", err)
 	}
-	names := []string{meta, usageTotals, lastUse, lastSuccess}
+	names := []string{meta, usageTotals, lastUse, clientList}
 	for _, k := range store.Kinds() {
 		names = append(names, string(k))
 	}
@@ -181,15 +182,11 @@ func indexes() map[string][]driver.IndexModel {
 	exists := bson.D{{Key: "$exists", Value: true}}
 	userName := where(unique(fieldUserName), bson.D{{Key: fieldUserName, Value: exists}})
 	provisioned := where(index("provisioned", "name"), bson.D{{Key: "provisioned", Value: true}})
-	slow := where(index(fieldSlow, fieldName, "_id"), bson.D{{Key: fieldSlow, Value: true}})
-	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: exists}})
+	slow := where(index("slow", "name", "_id"), bson.D{{Key: "slow", Value: true}})
+	unused := where(index("at", "name", "_id"), bson.D{{Key: "at", Value: store.Time(0)}}) // left by the first use, and at rest from then on
+	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: bson.D{{Key: "$gt", Value: store.Time(0)}}}})
 	return map[string][]driver.IndexModel{
-		string(store.KindClient): {
-			key,
-			index(fieldName, "_id"), index("created_at", "_id"), index(fieldExpires, "_id"),
-			index("workspace", fieldName, "_id"), index("account", fieldName, "_id"), index("responsible", fieldName, "_id"),
-			index(fieldEnds), toConfirm, slow,
-		},
+		string(store.KindClient):    {key},
 		string(store.KindAccount):   {unique("name"), index("teams", "name"), index("licence", "name"), userName, provisioned},
 		string(store.KindTeam):      {unique("name")},
 		string(store.KindWorkspace): {unique("name")},
@@ -208,7 +205,12 @@ func indexes() map[string][]driver.IndexModel {
 		},
 		usageTotals: {index(hoursFirst()...), where(index("_id.rule", "_id.hour"), bson.D{{Key: "_id.outcome", Value: store.OutcomeAllowed}})},
 		lastUse:     {index("_id.client", "_id.secret")},
-		lastSuccess: {index("at", "_id")},
+		// One for each order, and one for each condition that may leave few.
+		clientList: {
+			index("name", "_id"), index("created", "_id"), index("expires", "_id"), index("at", "_id"),
+			index("account", "name", "_id"), index("responsible", "name", "_id"), index("workspace", "name", "_id"), index("status", "name", "_id"),
+			index("ends"), toConfirm, slow, unused,
+		},
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Store) AddUsage(ctx context.Context, rows []store.Usage, uses []store.L
 		var values bson.D
 		if u.SuccessAt != 0 {
 			values = append(values, bson.E{Key: "success", Value: event{u.SuccessAt, u.SuccessAddress, u.SuccessEndpoint}})
-			raise(lastSuccess, u.Client, bson.D{{Key: "at", Value: u.SuccessAt}})
+			raise(clientList, u.Client, bson.D{{Key: "at", Value: u.SuccessAt}})
 		}
 		if u.RefusalAt != 0 {
 			values = append(values, bson.E{Key: "refusal", Value: event{u.RefusalAt, u.RefusalAddress, u.RefusalEndpoint}})

@@ -14,6 +14,7 @@ func testUsage(t *testing.T, s store.Store) {
 	t.Run("queries", func(t *testing.T) { testUsageQueries(t, s) })
 	t.Run("last uses", func(t *testing.T) { testLastUses(t, s) })
 	t.Run("rules used", func(t *testing.T) { testRulesUsed(t, s) })
+	t.Run("last uses of a client that changes", func(t *testing.T) { testUsesOfAChangingClient(t, s) })
 	t.Run("usage of many processes at once", func(t *testing.T) {
 		const processes, rounds = 8, 10
 		row := store.Usage{Hour: start, Client: "many", Secret: "s", Outcome: store.OutcomeAllowed}
@@ -35,6 +36,44 @@ func testUsage(t *testing.T, s store.Store) {
 		same(t, "usage", []store.Usage{row}, usage(t, s, store.UsageQuery{Clients: []store.ClientID{"many"}}))
 		same(t, "last use", start+processes*rounds-1, lastUses(t, s, "many")[0].SuccessAt)
 	})
+}
+
+// testUsesOfAChangingClient has a client used and changed at the same time: each
+// use and each change is kept, and lists know of both.
+func testUsesOfAChangingClient(t *testing.T, s store.Store) {
+	const rounds = 30
+	const id = "changing"
+	commit(t, s, store.Insert(&store.Client{ID: id}))
+	errs := together(2, func(i int) error {
+		for n := range int64(rounds) {
+			if i == 0 {
+				if err := s.AddUsage(t.Context(), nil, []store.LastUse{{Client: id, Secret: "s", SuccessAt: start + store.Time(n)}}); err != nil {
+					return err
+				}
+			} else if err := s.Commit(t.Context(), store.Update(&store.Client{ID: id, Revision: n + 1, Name: fmt.Sprint(n)})); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("use and change: %v", err)
+	}
+	commit(t, s, store.Update(&store.Client{ID: id, Revision: rounds + 1, Name: "in the end"}), store.Insert(&store.Client{ID: "never used"}))
+	for _, tt := range []struct {
+		q    store.ClientQuery
+		want []string
+	}{
+		{store.ClientQuery{Search: "in the end"}, []string{id}},
+		{store.ClientQuery{Unused: true}, []string{"never used"}},
+		{store.ClientQuery{Sort: store.SortLastUse}, []string{"never used", id}},
+	} {
+		got, err := s.Clients(t.Context(), tt.q)
+		if err != nil {
+			t.Fatalf("clients: %v", err)
+		}
+		same(t, fmt.Sprintf("clients by %+v", tt.q), tt.want, keys(got))
+	}
 }
 
 func testTotals(t *testing.T, s store.Store) {
