@@ -34,7 +34,7 @@ type UnusedDays struct {
 const aboutUnused = "A call counts for the one rule that decided it, the first by role and number of those that allow it: without the rules of the answer, " +
 	"all calls of that time would have been allowed, too. That is why rules are listed, not endpoints of a catalogue: they are what can be taken away. " +
 	"Only decisions that a gateway asks for count. Of an API that checks tokens by itself, by their signature or by introspection, all rules are listed; " +
-	"those about Postern's own API never are, since its calls are counted without a rule. No backup holds usage: after a restore counting begins anew."
+	"those about Postern's own API never are, since its calls are counted without a rule. A node with more to count in an hour than it has room for (200,000 counters) counts the rest without a rule, too. No backup holds usage: after a restore counting begins anew."
 
 func (m *mounted) unused() {
 	register(m, "client.unused", func(ctx context.Context, by *admin.Actor, in *struct {
