@@ -43,7 +43,7 @@ func (a *remote) meCommands() *cobra.Command {
 		a.myTokenChange(p, "revoke", "Revoke a personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "restore", "Restore a revoked personal token of yours", http.MethodPost),
 		a.myTokenChange(p, "delete", "Delete a revoked personal token of yours for ever", http.MethodDelete))
-	g := group("me", "See who you are, and manage your own tokens, password and second factor", a.whoamiCommand(p), a.passwordCommand(p), a.totpCommands(p), token)
+	g := group("me", "See who you are, manage your tokens, password and second factor", a.whoamiCommand(p), a.passwordCommand(p), a.totpCommands(p), token)
 	p.flags(g)
 	return g
 }

@@ -72,7 +72,7 @@ func (a *remote) totpDeleteCommand(p *person) *cobra.Command {
 
 func (a *remote) accountTOTPDeleteCommand() *cobra.Command {
 	return a.command(command{
-		use: "delete ACCOUNT", short: "Remove a person's second factor, such as after the loss of a telephone", args: cobra.ExactArgs(1),
+		use: "delete ACCOUNT", short: "Remove a person's second factor, such as when a telephone is lost", args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, s *session, args []string) error {
 			return s.done(ctx, request{method: http.MethodDelete, path: accountPath(args[0], "totp")})
 		},
