@@ -135,9 +135,11 @@ func at(t testing.TB, route string, samples map[string]string) string {
 }
 
 // samples are ids for the parameters of routes, of what the first start made.
-func (n *node) samples(testing.TB) map[string]string {
+func (n *node) samples(t testing.TB) map[string]string {
 	return map[string]string{
 		":client": string(n.Example.Client.ID),
+		":holder": string(n.Example.Account.ID),
+		":role":   n.roleID(t, "default/example-reader"),
 	}
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"maps"
@@ -241,10 +242,12 @@ type confirmation struct {
 	Back   string
 	Hidden []kept // fields that go along
 	Reason bool   // one may be given
+
+	Section string // the entry of the sidebar that is lit; empty is the tokens'
 }
 
 func (v *visit) confirm(title string, c confirmation, crumbs ...crumb) error {
-	return v.show("confirm", http.StatusOK, page{Title: title, Section: "clients", Crumbs: crumbs, Data: c})
+	return v.show("confirm", http.StatusOK, page{Title: title, Section: cmp.Or(c.Section, "clients"), Crumbs: crumbs, Data: c})
 }
 
 // clientPath is the page of a client.

@@ -101,6 +101,7 @@ func seconds(d time.Duration) string { return strconv.Itoa(int(d.Round(time.Seco
 type control struct {
 	Name, Label, Kind, Value, Hint, Fault string
 	Placeholder, Autocomplete, Max, Class string
+	List                                  string // the id of a datalist
 	Required, Optional, Autofocus, Mono   bool
 	Options                               []option
 	Picked                                []string
@@ -140,6 +141,8 @@ func input(f form, name, label string, more ...string) control {
 			c.Placeholder = value
 		case "autocomplete":
 			c.Autocomplete = value
+		case "list":
+			c.List = value
 		case "max":
 			c.Max = value
 		case "class":

@@ -194,6 +194,14 @@ var messages = map[string]string{
 	"client revoked":   "The token has been successfully revoked.",
 	"client restored":  "The token has been successfully restored.",
 	"client deleted":   "User token successfully deleted.",
+
+	"role given":       "The role is given.",
+	"role taken":       "The role is taken back.",
+	"limits changed":   "The limits are changed.",
+	"role created":     "The role is created.",
+	"role saved":       "The role is saved.",
+	"role deleted":     "The role is deleted.",
+	"role rolled back": "The role is as it was then.",
 }
 
 // toast makes the next page show a message.
