@@ -21,6 +21,10 @@ func TestQU10RepeatOfWhatWasShownGetsNoSecret(t *testing.T) {
 	if _, err := w.ChangePassword(t.Context(), person, first, secret.Of("correct horse battery")); err != nil {
 		t.Fatal(err)
 	}
+	guest, err := w.InviteAccount(t.Context(), person, admin.NewAccount{Name: "guest"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	url, name := "https://hooks.example", "shown"
 	rotated, _ := w.machine("default", "example-reader")
 	for what, do := range map[string]func(by *admin.Actor) (id string, text secret.Secret, err error){
@@ -42,6 +46,13 @@ func TestQU10RepeatOfWhatWasShownGetsNoSecret(t *testing.T) {
 		},
 		"account.invite": func(by *admin.Actor) (string, secret.Secret, error) {
 			made, err := w.InviteAccount(t.Context(), by, admin.NewAccount{Name: name})
+			if err != nil {
+				return "", secret.Secret{}, err
+			}
+			return string(made.Account.ID), made.Token, nil
+		},
+		"account.reinvite": func(by *admin.Actor) (string, secret.Secret, error) {
+			made, err := w.ReinviteAccount(t.Context(), by, string(guest.Account.ID))
 			if err != nil {
 				return "", secret.Secret{}, err
 			}

@@ -42,7 +42,7 @@ func (a *Admin) InviteAccount(ctx context.Context, by *Actor, in NewAccount) (*I
 	return once(ctx, a, by, opAccountInvite, func(by *Actor) (*Invited, error) {
 		return a.inviteAccount(ctx, by, in)
 	}, func(by *Actor, seen *store.Idempotency) (*Invited, error) {
-		return a.ReinviteAccount(ctx, by, seen.Target) // the link of before was not delivered
+		return a.reinviteAccount(ctx, by, seen.Target) // the link of before was not delivered
 	})
 }
 
@@ -125,6 +125,14 @@ func (a *Admin) InvitationLink(token secret.Secret) string {
 // until the link is used. Who makes it could use it, so it is a gift of all that
 // the person holds.
 func (a *Admin) ReinviteAccount(ctx context.Context, by *Actor, idOrName string) (*Invited, error) {
+	return once(ctx, a, by, opAccountReinvite, func(by *Actor) (*Invited, error) {
+		return a.reinviteAccount(ctx, by, idOrName)
+	}, func(by *Actor, seen *store.Idempotency) (*Invited, error) {
+		return a.reinviteAccount(ctx, by, seen.Target)
+	})
+}
+
+func (a *Admin) reinviteAccount(ctx context.Context, by *Actor, idOrName string) (*Invited, error) {
 	old, err := a.changeable(ctx, by, opAccountReinvite, idOrName)
 	if err == nil {
 		err = padlock(old, "password")
