@@ -2,6 +2,7 @@ package browsertest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -118,7 +119,11 @@ func text(v *accessibility.Value) string {
 	if v == nil {
 		return ""
 	}
-	return strings.Trim(string(v.Value), `"`)
+	var out string
+	if json.Unmarshal(v.Value, &out) != nil {
+		return string(v.Value) // a number
+	}
+	return out
 }
 
 // act finds a control by its name, waiting for it, and does something to it.
