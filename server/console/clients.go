@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"encoding/csv"
 	"errors"
 	"maps"
@@ -236,18 +235,24 @@ type confirmation struct {
 	Form   form
 	Text   string   // what happens
 	Listed []string // what it happens to, or what stops
+	Stays  []string // what goes on
+	Typed  string   // what must be typed before, as a proof that it is meant
 	Action string   // where the answer goes
 	Button string
 	Danger bool
 	Back   string
 	Hidden []kept // fields that go along
 	Reason bool   // one may be given
-
-	Section string // the entry of the sidebar that is lit; empty is the tokens'
+	Once   bool   // the answer is shown once
 }
 
 func (v *visit) confirm(title string, c confirmation, crumbs ...crumb) error {
-	return v.show("confirm", http.StatusOK, page{Title: title, Section: cmp.Or(c.Section, "clients"), Crumbs: crumbs, Data: c})
+	return v.ask(http.StatusOK, "clients", title, c, crumbs...)
+}
+
+// ask is confirm for any entry of the sidebar, and with a refusal in it.
+func (v *visit) ask(status int, section, title string, c confirmation, crumbs ...crumb) error {
+	return v.show("confirm", status, page{Title: title, Section: section, Crumbs: crumbs, Data: c})
 }
 
 // clientPath is the page of a client.

@@ -18,6 +18,41 @@ type form struct {
 	Values  url.Values
 	Faults  map[string]string // by field
 	Summary []string          // sentences, above the form
+	Now     []difference      // what somebody else saved meanwhile
+}
+
+// difference is a field in which a record is not what was typed.
+type difference struct{ Label, Value string }
+
+// overtaken notes that somebody else saved the record since the form was opened,
+// and where it is not what was typed. Sent again, the form is about what was
+// saved. Each of labels is a field and what it is called.
+func (f *form) overtaken(saved url.Values, labels ...[2]string) {
+	f.Summary = []string{"Somebody else changed this while you did. Nothing of yours is saved yet: look at what it is now, and save again to put yours in its place."}
+	for _, l := range labels {
+		now := saved[l[0]]
+		if slices.Equal(f.Values[l[0]], now) || f.Values.Get(l[0]) == "" && strings.Join(now, "") == "" {
+			continue
+		}
+		text := strings.Join(now, ", ")
+		if text == "" {
+			text = "nothing"
+		}
+		f.Now = append(f.Now, difference{l[1], text})
+	}
+	f.Values.Set("revision", saved.Get("revision"))
+}
+
+// revision is the one of the record that a form was opened at; 0 is none.
+func (v *visit) revision() int64 {
+	n, _ := strconv.ParseInt(v.form.Get("revision"), 10, 64)
+	return n
+}
+
+// isStale reports whether somebody else was faster.
+func isStale(err error) bool {
+	e, ok := errors.AsType[*admin.Error](err)
+	return ok && e.Kind == admin.Stale
 }
 
 // fault says what is wrong with a field.
@@ -101,7 +136,6 @@ func seconds(d time.Duration) string { return strconv.Itoa(int(d.Round(time.Seco
 type control struct {
 	Name, Label, Kind, Value, Hint, Fault string
 	Placeholder, Autocomplete, Max, Class string
-	List                                  string // the id of a datalist
 	Required, Optional, Autofocus, Mono   bool
 	Options                               []option
 	Picked                                []string
@@ -141,8 +175,6 @@ func input(f form, name, label string, more ...string) control {
 			c.Placeholder = value
 		case "autocomplete":
 			c.Autocomplete = value
-		case "list":
-			c.List = value
 		case "max":
 			c.Max = value
 		case "class":

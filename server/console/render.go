@@ -195,13 +195,20 @@ var messages = map[string]string{
 	"client restored":  "The token has been successfully restored.",
 	"client deleted":   "User token successfully deleted.",
 
-	"role given":       "The role is given.",
-	"role taken":       "The role is taken back.",
-	"limits changed":   "The limits are changed.",
-	"role created":     "The role is created.",
-	"role saved":       "The role is saved.",
-	"role deleted":     "The role is deleted.",
-	"role rolled back": "The role is as it was then.",
+	"account saved":         "The account is saved.",
+	"account deactivated":   "The person is deactivated; sessions and personal tokens have ended.",
+	"account reactivated":   "The person is reactivated.",
+	"account deleted":       "The account is deleted.",
+	"account adopted":       "Provisioning can manage this person now.",
+	"link shown":            "That link was shown once, and is not shown again. If it is lost, make a new one.",
+	"second factor removed": "The second factor is removed.",
+
+	"team created":   "The team is created.",
+	"team saved":     "The team is saved.",
+	"team adopted":   "Provisioning can manage this team now.",
+	"team deleted":   "The team is deleted.",
+	"member added":   "Added to the team.",
+	"member removed": "Taken out of the team.",
 }
 
 // toast makes the next page show a message.
