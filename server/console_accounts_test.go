@@ -115,7 +115,7 @@ func TestConsoleInvitesAPerson(t *testing.T) {
 	_, token, _ := strings.Cut(link[1], "token=")
 	guest.want(t, http.StatusOK, "/console/invitation", url.Values{"token": {token}, "password": {adminPassword}, "again": {adminPassword}})
 	seen := b.want(t, http.StatusOK, "/console/accounts/ann", nil)
-	says(t, seen, "Active", ">reader<", ">member<", ">field<", "account.invite", "&lt;img src=x", "!<img src=x", "!"+token)
+	says(t, seen, "Active", ">reader<", ">default/member<", ">field<", "account.invite", "&lt;img src=x", "!<img src=x", "!"+token)
 	if strings.Contains(n.log.String(), token) {
 		t.Error("the log holds the token")
 	}

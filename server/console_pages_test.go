@@ -137,11 +137,12 @@ func at(t testing.TB, route string, samples map[string]string) string {
 // samples are ids for the parameters of routes, of what the first start made.
 func (n *node) samples(t testing.TB) map[string]string {
 	t.Helper()
-	team := n.want(t, http.StatusCreated, http.MethodPost, "/teams", map[string]any{"name": "sample"}).json(t)
 	return map[string]string{
 		":client":  string(n.Example.Client.ID),
+		":holder":  string(n.Example.Account.ID),
+		":role":    n.roleID(t, "default/example-reader"),
 		":account": n.AdminUser,
-		":team":    team["id"].(string),
+		":team":    n.made(t, "/teams", map[string]any{"name": "sample"}),
 	}
 }
 

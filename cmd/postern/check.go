@@ -18,13 +18,13 @@ func (a *remote) checkCommand() *cobra.Command {
 	var scopes []string
 	var explain bool
 	c := a.command(command{
-		use: "check METHOD PATH --api API --client ID", short: "Decide about a call that nobody made, and say why", args: cobra.ExactArgs(2),
+		use: "check METHOD PATH --api API (--client ID | --role ROLE)", short: "Decide about a call that nobody made, and say why", args: cobra.ExactArgs(2),
 		long: `Decide about a call that nobody made, as a gateway would be told. It ends with 0
 when the call is allowed and with 5 when it is not.`,
 		example: `  postern check DELETE /orders/42 --api example --client cli0123 --explain`,
 		run: func(ctx context.Context, s *session, args []string) error {
-			if in.API == "" || in.Client == "" {
-				return usageError("--api and --client are needed; see %s --help", s.cmd.CommandPath())
+			if in.API == "" || (in.Client == "") == (in.Role == "") {
+				return usageError("--api and one of --client and --role are needed; see %s --help", s.cmd.CommandPath())
 			}
 			in.Method, in.Path = args[0], args[1]
 			if s.cmd.Flags().Changed("scope") {
@@ -49,7 +49,8 @@ when the call is allowed and with 5 when it is not.`,
 	f := c.Flags()
 	f.StringVar(&in.API, "api", "", "API that is called, by its short name")
 	f.StringVar(&in.Client, "client", "", "client that calls, by id")
-	f.StringVar(&in.Workspace, "workspace", "", "workspace of the call; the client's by default")
+	f.StringVar(&in.Role, "role", "", "in place of a client: a role alone, by `ref` such as default/reader")
+	f.StringVar(&in.Workspace, "workspace", "", "workspace of the call; that of the client or role by default")
 	f.StringVar(&in.Operation, "operation", "", "GraphQL operation, such as 'query devices'")
 	f.StringArrayVar(&scopes, "scope", nil, "`scope` of the token, may be repeated, \"\" is none; all that the client may have by default")
 	f.BoolVar(&explain, "explain", false, "say by which rules, or what is missing")
@@ -80,7 +81,7 @@ func explanation(in *api.Check, x *api.Explanation) *facts {
 			f.add("within", "rule "+x.Ceiling+" of the account's licence")
 		}
 	}
-	if x.Via != nil {
+	if x.Via != nil && x.Via.Holder != "" {
 		f.add("through", fmt.Sprintf("role %s, granted to %s", x.Via.Role, x.Via.Holder))
 	}
 	var needs []string

@@ -19,7 +19,7 @@ func (a *remote) grantCommands() *cobra.Command {
 }
 
 func (a *remote) grantListCommand() *cobra.Command {
-	var workspace, holder string
+	var workspace, role, holder string
 	var limit int
 	c := a.command(command{
 		use: "list", short: "List the grants of a workspace, or of an account or team",
@@ -27,6 +27,9 @@ func (a *remote) grantListCommand() *cobra.Command {
 			q := url.Values{}
 			if set(q, "holder", holder); holder == "" {
 				q.Set("workspace", workspace)
+				set(q, "role", role)
+			} else if role != "" {
+				return usageError("--role is about a workspace; leave --holder out")
 			}
 			grants, body, err := pages[api.Grant](ctx, s, "/grants", q, limit)
 			if err != nil {
@@ -48,6 +51,7 @@ func (a *remote) grantListCommand() *cobra.Command {
 		},
 	})
 	c.Flags().StringVar(&workspace, "workspace", "default", "workspace whose grants to list")
+	c.Flags().StringVar(&role, "role", "", "only those that name this role")
 	c.Flags().StringVar(&holder, "holder", "", "account or team whose grants to list, in all workspaces")
 	limitFlag(c, &limit)
 	return c

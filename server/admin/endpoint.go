@@ -189,11 +189,7 @@ func (a *Admin) RoleEndpoints(ctx context.Context, by *Actor, id string) ([]Open
 	if ws == store.Shared {
 		ws = a.systemID()
 	}
-	alone := &store.Holder{
-		Account: &store.Account{AccountKind: store.AccountService, Status: store.AccountActive},
-		Grants:  []*store.Grant{{Workspace: ws, Roles: []store.GrantedRole{{Role: r.ID}}}},
-	}
-	found, err := a.Endpoints(ctx, &Actor{Holder: alone, Client: &store.Client{Workspace: ws}, Workspace: ws, AnyScope: true})
+	found, err := a.Endpoints(ctx, &Actor{Holder: holderOf(r, ws), Client: &store.Client{Workspace: ws}, Workspace: ws, AnyScope: true})
 	// What needs no rights is opened by no role.
 	return slices.DeleteFunc(found, func(e OpenEndpoint) bool { return e.Workspace == nil }), err
 }

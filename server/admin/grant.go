@@ -195,16 +195,35 @@ func (a *Admin) unbounded(r *store.Role, param string) []string {
 	return []string{fmt.Sprintf("the limit on %s does not restrict %s: their paths do not have {%s}", param, strings.Join(ids, ", "), param)}
 }
 
-// Grants returns a page of the grants of a workspace, by id.
-func (a *Admin) Grants(ctx context.Context, by *Actor, workspace, holder, after string, limit int) ([]*store.Grant, error) {
-	if holder != "" {
-		return a.grantsOf(ctx, by, holder)
+// GrantList asks for a page of the grants of a workspace, by id; or for all of a
+// holder.
+type GrantList struct {
+	Workspace string // id or name
+	Role      string // id, name or ref: only grants that name it
+	Holder    string // an account or team, by id or name; the rest is not asked then
+	After     store.GrantID
+	Limit     int // 0 is 50
+}
+
+// Grants returns the grants that are asked for, in the workspaces that the actor
+// may see.
+func (a *Admin) Grants(ctx context.Context, by *Actor, in GrantList) ([]*store.Grant, error) {
+	if in.Holder != "" {
+		return a.grantsOf(ctx, by, in.Holder)
 	}
-	ws := a.workspace(workspace)
+	ws := a.workspace(in.Workspace)
 	if ws == nil || !a.may(by, opGrantList, ws.ID) {
-		return nil, refuse(NotFound, "there is no workspace %q whose grants you may see", printable(workspace))
+		return nil, refuse(NotFound, "there is no workspace %q whose grants you may see", printable(in.Workspace))
 	}
-	out, err := a.Store.Grants(ctx, store.GrantQuery{Workspace: ws.ID, After: store.GrantID(after), Limit: limit})
+	q := store.GrantQuery{Workspace: ws.ID, After: in.After, Limit: in.Limit}
+	if in.Role != "" {
+		r := a.role(ws, in.Role)
+		if r == nil {
+			return nil, refuse(Invalid, "role: there is no role %q in workspace %s", printable(in.Role), ws.Name)
+		}
+		q.Role = r.ID
+	}
+	out, err := a.Store.Grants(ctx, q)
 	return out, fromStore(opGrantList.Name, err)
 }
 

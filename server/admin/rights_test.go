@@ -38,7 +38,7 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["role.unused"] = w.RoleUnused(ctx, by, role, 0)
 	_, errs["role.edit"] = w.EditRole(ctx, by, role, admin.RoleInput{}, 1)
 	errs["role.delete"] = w.DeleteRole(ctx, by, role, 1, true)
-	_, errs["grant.list"] = w.Grants(ctx, by, ws, "", "", 10)
+	_, errs["grant.list"] = w.Grants(ctx, by, admin.GrantList{Workspace: ws, Limit: 10})
 	_, _, errs["grant.set"] = w.SetGrant(ctx, by, ws, "admin", []admin.Granted{{Role: "member"}}, 0)
 	_, _, errs["grant.delete"] = w.SetGrant(ctx, by, ws, "admin", nil, 0)
 	_, errs["api.create"] = w.CreateAPI(ctx, by, admin.APIInput{Name: "x", Workspace: ws, Audience: new("urn:x")})

@@ -66,6 +66,7 @@ func (a *Admin) writeRole(by *Actor, op Operation, ws *store.Workspace, r *store
 		inherited.roles = append(inherited.roles, store.GrantedRole{Role: parent.ID})
 	}
 	r.Rules = slices.Clone(in.Rules)
+	places := map[int]int{} // of numbers, in the input
 	for i := range r.Rules {
 		rule := &r.Rules[i]
 		if rule.Number == 0 {
@@ -74,6 +75,7 @@ func (a *Admin) writeRole(by *Actor, op Operation, ws *store.Workspace, r *store
 		} else if rule.Number > r.LastNumber {
 			f.add(fmt.Sprintf("rules[%d].number", i), "%d was never given out; leave the number of a new rule away", rule.Number)
 		}
+		places[rule.Number] = i
 		if path, err := policy.ParsePath(rule.Path); err == nil {
 			rule.Path = path
 		}
@@ -83,6 +85,10 @@ func (a *Admin) writeRole(by *Actor, op Operation, ws *store.Workspace, r *store
 	slices.SortFunc(r.Rules, func(x, y store.Rule) int { return cmp.Compare(x.Number, y.Number) })
 	if err := policy.CheckRole(r, a.State.Role); err != nil {
 		for _, each := range unjoin(err) {
+			if at, ok := errors.AsType[*policy.FieldError](each); ok && at.Rule > 0 {
+				f.add(fmt.Sprintf("rules[%d].%s", places[at.Rule], at.Field), "%s", at.Problem)
+				continue
+			}
 			f.add("role", "%v", each)
 		}
 	}

@@ -10,8 +10,9 @@ import (
 
 // Check asks about a call that nobody made.
 type Check struct {
-	Client    string    `json:"client"`
-	Workspace string    `json:"workspace,omitempty" doc:"Id or name; empty is the client's."`
+	Client    string    `json:"client,omitempty" doc:"Its id."`
+	Role      string    `json:"role,omitempty" doc:"In place of a client: an account that holds this role, by id or ref, and nothing else."`
+	Workspace string    `json:"workspace,omitempty" doc:"Id or name; empty is that of the client or role."`
 	API       string    `json:"api" doc:"Short name."`
 	Method    string    `json:"method"`
 	Path      string    `json:"path" doc:"As a client would send it."`
@@ -51,7 +52,7 @@ func (m *mounted) check() {
 	register(m, "check", func(ctx context.Context, by *admin.Actor, in *struct{ Body Check }) (*struct{ Body Explanation }, error) {
 		b := &in.Body
 		asked := admin.CheckInput{
-			Client: store.ClientID(b.Client), Workspace: b.Workspace, API: b.API, Method: b.Method, Path: b.Path, Operation: b.Operation, AnyScope: b.Scopes == nil,
+			Client: store.ClientID(b.Client), Role: b.Role, Workspace: b.Workspace, API: b.API, Method: b.Method, Path: b.Path, Operation: b.Operation, AnyScope: b.Scopes == nil,
 		}
 		if b.Scopes != nil {
 			asked.Scopes = *b.Scopes

@@ -44,6 +44,7 @@ type grantAnswer struct {
 type grantsInput struct {
 	Page
 	Workspace string `query:"workspace" doc:"Id or name."`
+	Role      string `query:"role" doc:"Only those in the workspace that name this role, by id, name or ref."`
 	Holder    string `query:"holder" doc:"An account or team, by id or name."`
 }
 
@@ -81,23 +82,26 @@ func (m *mounted) listGrants(ctx context.Context, by *admin.Actor, in *grantsInp
 	if (in.Workspace == "") == (in.Holder == "") {
 		return nil, invalid("query", "name a workspace or a holder")
 	}
+	if in.Role != "" && in.Workspace == "" {
+		return nil, invalid("query", "name the workspace, too, in which the role is held")
+	}
 	wire := func(g *store.Grant) Grant { return m.wireGrant(ctx, g) }
 	question := *in
 	question.Page = Page{}
 	if in.Holder != "" {
-		grants, err := m.Admin.Grants(ctx, by, "", in.Holder, "", 0)
+		grants, err := m.Admin.Grants(ctx, by, admin.GrantList{Holder: in.Holder})
 		if err != nil {
 			return nil, err
 		}
 		return pageOf(m.API, in.Page, question, grants, func(g *store.Grant) string { return string(g.ID) }, wire)
 	}
-	var after string
+	var after store.GrantID
 	if in.Cursor != "" {
 		if err := m.Admin.OpenCursor(in.Cursor, question, &after); err != nil {
 			return nil, err
 		}
 	}
-	grants, err := m.Admin.Grants(ctx, by, in.Workspace, "", after, in.Limit+1)
+	grants, err := m.Admin.Grants(ctx, by, admin.GrantList{Workspace: in.Workspace, Role: in.Role, After: after, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}

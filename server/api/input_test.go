@@ -69,7 +69,7 @@ func TestW03QueriesAreFromFixedLists(t *testing.T) {
 	for _, query := range []string{
 		"/clients?sort=$where", "/clients?sort=secrets", "/clients?sort=name;drop", "/clients?sort=name&sort=created", "/clients?search=%zz", "/clients?limit=0", "/clients?limit=501", "/clients?limit=-1", "/clients?limit=x",
 		"/clients?status=deleted", "/clients?kind=$ne", "/clients?kind[$ne]=x", "/clients?filter=x", "/clients?expires_by=tomorrow",
-		"/clients?cursor=x", "/audit?from=yesterday", "/accounts?status=deleted", "/grants", "/grants?workspace=default&holder=admin", "/audit/verify",
+		"/clients?cursor=x", "/audit?from=yesterday", "/accounts?status=deleted", "/grants", "/grants?role=member", "/grants?workspace=default&role=nobody", "/grants?workspace=default&holder=admin", "/audit/verify",
 	} {
 		if got := w.call(w.root, "GET", query, nil); got.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: got %d %s, want 422", query, got.status, got.body)
@@ -434,6 +434,13 @@ func TestCheckExplainsADecision(t *testing.T) {
 		t.Errorf("refused call: %s", got.body)
 	}
 	w.want(http.StatusUnprocessableEntity, "POST", "/check", object{"client": id, "api": "example", "method": "GET", "path": "/a/../b"})
+	for path, want := range map[string]any{"/orders": true, "/other": false} {
+		got = w.want(http.StatusOK, "POST", "/check", object{"role": "default/example-reader", "api": "example", "method": "GET", "path": path})
+		if got.get("allowed") != want || got.get("missing") != nil {
+			t.Errorf("a role alone, %s: got %s, want allowed %v and nothing missing", path, got.body, want)
+		}
+	}
+	w.want(http.StatusUnprocessableEntity, "POST", "/check", object{"role": "default/example-reader", "client": id, "api": "example", "method": "GET", "path": "/orders"})
 }
 
 func TestOpenAPIImport(t *testing.T) {

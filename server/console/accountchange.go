@@ -41,7 +41,7 @@ func (v *visit) showAccountForm(status int, row accountRow, f form) error {
 
 func editAccount(v *visit) error {
 	ctx, id := v.Request.Context(), v.Param("account")
-	in := admin.AccountEdit{Revision: v.revision()}
+	in := admin.AccountEdit{Revision: formRevision(v.form)}
 	for name, to := range map[string]**string{"display_name": &in.DisplayName, "email": &in.Email, "licence": &in.Licence} {
 		if v.form.Has(name) {
 			value := v.form.Get(name)
@@ -72,8 +72,8 @@ func (v *visit) accountQuestion(row accountRow, err error, title string, c confi
 		}
 		status = statusOf(err)
 	}
-	c.Back = row.Path()
-	return v.ask(status, "accounts", title, c, accountCrumbs(crumb{row.Title(), row.Path()})...)
+	c.Back, c.Section = row.Path(), "accounts"
+	return v.ask(status, title, c, accountCrumbs(crumb{row.Title(), row.Path()})...)
 }
 
 func confirmDeactivate(v *visit) error {

@@ -167,40 +167,27 @@ func allowed(err error) (bool, error) {
 	return err == nil, err
 }
 
-// heldRole is what an account or team holds in a workspace.
-type heldRole struct {
-	Workspace    link
-	Role, Limits string
-	Through      link // the team that holds it; empty is the account itself
+// through is what somebody holds by a team.
+type through struct {
+	link
+	Holdings *holdings
 }
 
-// held returns what a holder is granted in the workspaces that the person may see.
-func (v *visit) held(holder string, through link) ([]heldRole, error) {
-	a := v.console.Admin
-	grants, err := a.Grants(v.Request.Context(), v.by, "", holder, "", 0)
+// rolesOf is heldBy where the person may see none, too: nil.
+func (v *visit) rolesOf(holder store.HolderID) (*holdings, error) {
+	held, err := v.heldBy(holder)
 	if may, err := allowed(err); !may {
 		return nil, err
 	}
-	var out []heldRole
-	for _, g := range grants {
-		for _, r := range g.Roles {
-			var limits []string
-			for _, l := range r.Limits {
-				limits = append(limits, l.Param+": "+strings.Join(l.Values, ", "))
-			}
-			ref := a.RoleRefs([]store.RoleID{r.Role})[0]
-			ws := a.WorkspaceName(g.Workspace)
-			out = append(out, heldRole{Workspace: link{string(g.Workspace), ws}, Role: strings.TrimPrefix(ref, ws+"/"), Limits: strings.Join(limits, "; "), Through: through})
-		}
-	}
-	return out, nil
+	return held, nil
 }
 
 // accountPage is everything about one account.
 type accountPage struct {
 	accountRow
 	CreatedBy string
-	Held      []heldRole
+	Held      *holdings
+	Through   []through
 	Tokens    *clientsOf // that act as it
 	Answers   *clientsOf // that it is responsible for
 	History   []*store.AuditEntry
@@ -248,15 +235,18 @@ func account(v *visit) error {
 	if row.CreatedBy != "" {
 		p.CreatedBy = a.HolderName(ctx, store.HolderID(row.CreatedBy))
 	}
-	if p.Held, err = v.held(string(id), link{}); err != nil {
+	if p.Held, err = v.rolesOf(store.HolderID(id)); err != nil {
 		return err
 	}
 	for _, team := range row.In {
-		through, err := v.held(team.ID, team)
+		held, err := v.rolesOf(store.HolderID(team.ID))
 		if err != nil {
 			return err
 		}
-		p.Held = append(p.Held, through...)
+		if held != nil && len(held.Rows) > 0 {
+			held.Take = false // on the page of the team
+			p.Through = append(p.Through, through{team, held})
+		}
 	}
 	if p.Tokens, err = v.clientsOf(admin.ClientList{Query: store.ClientQuery{Account: id}}); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"maps"
@@ -244,15 +245,17 @@ type confirmation struct {
 	Hidden []kept // fields that go along
 	Reason bool   // one may be given
 	Once   bool   // the answer is shown once
+
+	Section string // the entry of the sidebar that is lit; empty is the tokens'
 }
 
 func (v *visit) confirm(title string, c confirmation, crumbs ...crumb) error {
-	return v.ask(http.StatusOK, "clients", title, c, crumbs...)
+	return v.ask(http.StatusOK, title, c, crumbs...)
 }
 
-// ask is confirm for any entry of the sidebar, and with a refusal in it.
-func (v *visit) ask(status int, section, title string, c confirmation, crumbs ...crumb) error {
-	return v.show("confirm", status, page{Title: title, Section: section, Crumbs: crumbs, Data: c})
+// ask is confirm with a refusal in it.
+func (v *visit) ask(status int, title string, c confirmation, crumbs ...crumb) error {
+	return v.show("confirm", status, page{Title: title, Section: cmp.Or(c.Section, "clients"), Crumbs: crumbs, Data: c})
 }
 
 // clientPath is the page of a client.

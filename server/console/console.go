@@ -88,6 +88,16 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.GET("/console/clients/:client/delete", c.page(confirmDelete))
 	r.POST("/console/clients/:client/delete", c.change(deleteClient))
 
+	r.GET("/console/roles", c.page(roles))
+	r.GET("/console/roles/:role", c.page(role))
+
+	r.GET("/console/grants/new", c.page(giveRolePage))
+	r.POST("/console/grants", c.change(giveRole))
+	r.GET("/console/grants/:holder/:role", c.page(limitsPage))
+	r.POST("/console/grants/:holder/:role", c.change(changeLimits))
+	r.GET("/console/grants/:holder/:role/take", c.page(confirmTake))
+	r.POST("/console/grants/:holder/:role/take", c.change(takeRole))
+
 	r.GET("/console/accounts", c.page(accounts))
 	r.GET("/console/accounts/invite", c.page(invitePage))
 	r.POST("/console/accounts/invite", c.sure(invite))

@@ -43,12 +43,6 @@ func (f *form) overtaken(saved url.Values, labels ...[2]string) {
 	f.Values.Set("revision", saved.Get("revision"))
 }
 
-// revision is the one of the record that a form was opened at; 0 is none.
-func (v *visit) revision() int64 {
-	n, _ := strconv.ParseInt(v.form.Get("revision"), 10, 64)
-	return n
-}
-
 // isStale reports whether somebody else was faster.
 func isStale(err error) bool {
 	e, ok := errors.AsType[*admin.Error](err)
@@ -136,6 +130,7 @@ func seconds(d time.Duration) string { return strconv.Itoa(int(d.Round(time.Seco
 type control struct {
 	Name, Label, Kind, Value, Hint, Fault string
 	Placeholder, Autocomplete, Max, Class string
+	List                                  string // the id of a datalist
 	Required, Optional, Autofocus, Mono   bool
 	Options                               []option
 	Picked                                []string
@@ -175,6 +170,8 @@ func input(f form, name, label string, more ...string) control {
 			c.Placeholder = value
 		case "autocomplete":
 			c.Autocomplete = value
+		case "list":
+			c.List = value
 		case "max":
 			c.Max = value
 		case "class":

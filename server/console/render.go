@@ -195,6 +195,14 @@ var messages = map[string]string{
 	"client restored":  "The token has been successfully restored.",
 	"client deleted":   "User token successfully deleted.",
 
+	"role given":       "The role is given.",
+	"role taken":       "The role is taken back.",
+	"limits changed":   "The limits are changed.",
+	"role created":     "The role is created.",
+	"role saved":       "The role is saved.",
+	"role deleted":     "The role is deleted.",
+	"role rolled back": "The role is as it was then.",
+
 	"account saved":         "The account is saved.",
 	"account deactivated":   "The person is deactivated; sessions and personal tokens have ended.",
 	"account reactivated":   "The person is reactivated.",

@@ -125,7 +125,7 @@ func editTeamPage(v *visit) error {
 
 func editTeam(v *visit) error {
 	id := v.Param("team")
-	t, err := v.console.Admin.EditTeam(v.Request.Context(), v.by, id, v.teamInput(), v.revision())
+	t, err := v.console.Admin.EditTeam(v.Request.Context(), v.by, id, v.teamInput(), formRevision(v.form))
 	if err == nil {
 		return v.done("team saved", teamPath(t.ID))
 	}
@@ -149,7 +149,7 @@ type teamPage struct {
 	First   bool
 	Search  string // for somebody to add
 	Found   []accountRow
-	Held    []heldRole
+	Held    *holdings
 	History []*store.AuditEntry
 }
 
@@ -180,7 +180,7 @@ func team(v *visit) error {
 			p.Found = append(p.Found, v.accountRow(acc))
 		}
 	}
-	if p.Held, err = v.held(string(t.ID), link{}); err != nil {
+	if p.Held, err = v.rolesOf(store.HolderID(t.ID)); err != nil {
 		return err
 	}
 	if p.History, err = v.history(string(t.ID), ""); err != nil {
@@ -216,8 +216,8 @@ func (v *visit) teamQuestion(t *store.Team, err error, title string, c confirmat
 		}
 		status = statusOf(err)
 	}
-	c.Back = teamPath(t.ID)
-	return v.ask(status, "teams", title, c, teamCrumbs(crumb{t.Name, c.Back})...)
+	c.Back, c.Section = teamPath(t.ID), "teams"
+	return v.ask(status, title, c, teamCrumbs(crumb{t.Name, c.Back})...)
 }
 
 func confirmAdoptTeam(v *visit) error {
@@ -261,7 +261,7 @@ func (v *visit) askDeleteTeam(t *store.Team, refused error) error {
 	if err != nil {
 		return err
 	}
-	held, err := v.held(string(t.ID), link{})
+	held, err := v.rolesOf(store.HolderID(t.ID))
 	if err != nil {
 		return err
 	}
@@ -271,8 +271,10 @@ func (v *visit) askDeleteTeam(t *store.Team, refused error) error {
 	if len(members) > accountsShown {
 		c.Listed = append(c.Listed, "and more members")
 	}
-	for _, h := range held {
-		c.Listed = append(c.Listed, "Role "+h.Role+" in workspace "+h.Workspace.Name)
+	if held != nil {
+		for _, h := range held.Rows {
+			c.Listed = append(c.Listed, "Role "+h.Ref+" in workspace "+h.Workspace)
+		}
 	}
 	if len(c.Listed) > 0 {
 		c.Text = "Its members lose what they hold through it, at once, and so do their tokens. The accounts themselves stay. This goes with the team:"
