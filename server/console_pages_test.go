@@ -143,6 +143,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 		":role":    n.roleID(t, "default/example-reader"),
 		":account": n.AdminUser,
 		":team":    n.made(t, "/teams", map[string]any{"name": "sample"}),
+		":own":     n.personal(t).id,
 	}
 }
 

@@ -17,7 +17,14 @@ type Me struct {
 	// Workspaces are the names of those where the person may make and use
 	// personal tokens.
 	Workspaces []string
-	MustChange bool // the password was set by somebody else: nothing goes before it is changed
+	Holds      []Held // by name of the workspace; what teams bring included
+	MustChange bool   // the password was set by somebody else: nothing goes before it is changed
+}
+
+// Held are the roles that somebody has in a workspace.
+type Held struct {
+	Workspace string
+	Roles     []string // refs
 }
 
 // Me returns who the actor is.
@@ -34,6 +41,12 @@ func (a *Admin) Me(_ context.Context, by *Actor) (*Me, error) {
 		me.Workspaces = append(me.Workspaces, ws.Name)
 	}
 	slices.Sort(me.Workspaces)
+	for _, ws := range a.State.Workspaces() {
+		if roles := a.Policy.RolesOf(&policy.Caller{Holder: by.Holder}, ws.ID); len(roles) > 0 {
+			me.Holds = append(me.Holds, Held{ws.Name, roles})
+		}
+	}
+	slices.SortFunc(me.Holds, func(x, y Held) int { return strings.Compare(x.Workspace, y.Workspace) })
 	return me, nil
 }
 

@@ -12,7 +12,14 @@ import (
 type Me struct {
 	Account    *Account `json:"account"`
 	Workspaces []string `json:"workspaces" doc:"Where you may make and use personal tokens."`
+	Holds      []Held   `json:"holds" doc:"Your roles, those of your teams included."`
 	MustChange bool     `json:"must_change" doc:"Your password was set by somebody else: change it first."`
+}
+
+// Held are somebody's roles in a workspace.
+type Held struct {
+	Workspace string   `json:"workspace" doc:"Its name."`
+	Roles     []string `json:"roles" doc:"Their refs."`
 }
 
 // PasswordChange is the body of POST /me/password.
@@ -42,7 +49,11 @@ func (m *mounted) me() {
 		if err != nil {
 			return nil, err
 		}
-		return &struct{ Body Me }{Me{m.wireAccount(me.Account), orEmpty(me.Workspaces), me.MustChange}}, nil
+		out := Me{Account: m.wireAccount(me.Account), Workspaces: orEmpty(me.Workspaces), Holds: []Held{}, MustChange: me.MustChange}
+		for _, h := range me.Holds {
+			out.Holds = append(out.Holds, Held(h))
+		}
+		return &struct{ Body Me }{out}, nil
 	})
 	register(m, "me.password", func(ctx context.Context, by *admin.Actor, in *struct{ Body PasswordChange }) (*messageAnswer, error) {
 		_, err := m.Admin.ChangePassword(ctx, by, secret.Of(in.Body.Current), secret.Of(in.Body.New))

@@ -271,7 +271,8 @@ func confirmRevoke(v *visit) error {
 		text = "It was last used " + relative(c.LastUse.SuccessAt, store.At(v.console.Now())) + ". " + text
 	}
 	return v.confirm("Revoke “"+c.Client.Name+"”?", confirmation{
-		Text: text, Action: clientPath(c.Client.ID) + "/revoke", Button: "Revoke", Danger: true, Back: "/console/clients", Reason: true,
+		Text: text, Action: clientPath(c.Client.ID) + "/revoke", Button: "Revoke", Danger: true, Reason: true,
+		Back: v.backTo("/console/clients"), Hidden: v.next(),
 	})
 }
 
@@ -297,12 +298,12 @@ func confirmDelete(v *visit) error {
 	}
 	ask := confirmation{
 		Text:   "This is final: the id is never used again, and nothing brings the token back. What it did stays in the audit.",
-		Action: clientPath(c.Client.ID) + "/delete", Button: "Delete", Danger: true, Back: "/console/clients",
+		Action: clientPath(c.Client.ID) + "/delete", Button: "Delete", Danger: true, Back: v.backTo("/console/clients"), Hidden: v.next(),
 	}
 	if c.State != store.ClientRevoked {
 		ask.Text = "It is not revoked yet, so two things are done and noted: it is revoked, which stops every use of it at once, and then deleted. " + ask.Text
 		ask.Button = "Revoke and delete"
-		ask.Hidden = []kept{{"revoke", "on"}}
+		ask.Hidden = append(ask.Hidden, kept{"revoke", "on"})
 	}
 	return v.confirm("Delete “"+c.Client.Name+"”?", ask)
 }
@@ -318,16 +319,26 @@ func deleteClient(v *visit) error {
 	if err := v.console.Admin.DeleteClient(ctx, v.by, id); err != nil {
 		return err
 	}
-	return v.done("client deleted", "/console/clients")
+	return v.done("client deleted", v.backTo("/console/clients"))
 }
 
-// backTo is where a change was asked for: the page that the form names, or
-// another one.
+// backTo is where a change was asked for: the page that the form or the address
+// names, or another one.
 func (v *visit) backTo(otherwise string) string {
-	if next := v.form.Get("next"); next != "" {
-		return localPath(next)
+	for _, next := range []string{v.form.Get("next"), v.Query("next")} {
+		if next != "" {
+			return localPath(next)
+		}
 	}
 	return otherwise
+}
+
+// next is the field by which a page that asks passes on where to go afterwards.
+func (v *visit) next() []kept {
+	if next := v.Query("next"); next != "" {
+		return []kept{{"next", next}}
+	}
+	return nil
 }
 
 // revokeSelected revokes the clients that are ticked, after asking.

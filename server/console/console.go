@@ -79,6 +79,16 @@ func (c *Console) Mount(r gin.IRoutes) {
 
 	r.GET(home, c.page(overview))
 
+	r.GET(profilePath, c.page(profile))
+	r.GET(profilePath+"/tokens/:own/secret", c.page(ownSecretPage))
+	r.POST(profilePath+"/tokens/:own/secret", c.sure(makeOwnSecret))
+	r.GET(profilePath+"/tokens/:own/renew", c.page(renewPage))
+	r.POST(profilePath+"/tokens/:own/renew", c.sure(renew))
+	r.GET(profilePath+"/second-factor", c.page(factor))
+	r.POST(profilePath+"/second-factor", c.change(startFactor))
+	r.POST(profilePath+"/second-factor/confirm", c.change(confirmFactor))
+	r.POST(profilePath+"/second-factor/remove", c.change(removeFactor))
+
 	r.GET("/console/clients", c.page(clients))
 	r.GET("/console/clients/export", c.page(exportClients))
 	r.POST("/console/clients/revoke", c.change(revokeSelected))

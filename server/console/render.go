@@ -124,9 +124,6 @@ func (v *visit) headers() {
 
 // sidebar is what the person may see of the chosen workspace.
 func (v *visit) sidebar() []group {
-	if v.workspace == nil {
-		return nil
-	}
 	groups := []group{
 		{"", []entry{
 			{Section: "overview", Text: "Overview", Path: home, Icon: "layout-dashboard"},
@@ -150,6 +147,9 @@ func (v *visit) sidebar() []group {
 	}
 	for i := range groups {
 		groups[i].Entries = slices.DeleteFunc(groups[i].Entries, func(e entry) bool {
+			if v.workspace == nil {
+				return e.Section != "reference" && e.Section != "docs"
+			}
 			return e.needs != "" && !v.may(e.needs)
 		})
 	}
@@ -189,6 +189,7 @@ func (v *visit) failed(err error) {
 var messages = map[string]string{
 	"signed out":       "You are signed out.",
 	"password changed": "Your password is changed. Other sessions of yours have ended; your tokens go on.",
+	"factor removed":   "Your second factor is removed. Your password suffices.",
 	"nothing selected": "No token was selected.",
 	"clients revoked":  "The tokens have been successfully revoked.",
 	"client revoked":   "The token has been successfully revoked.",

@@ -104,27 +104,43 @@ func listen(t testing.TB, o server.Options) *server.Server {
 // into out, unless that is nil. Any answer but a 2xx fails the test.
 func (s *Server) Post(t testing.TB, path string, in, out any) {
 	t.Helper()
-	s.post(t, path, in, out, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.Admin.Secret.Reveal()) })
+	s.Send(t, http.MethodPost, path, in, out)
+}
+
+// Send is Post by another method. A PATCH is made on what is there.
+func (s *Server) Send(t testing.TB, method, path string, in, out any) {
+	t.Helper()
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.Admin.Secret.Reveal()) }
+	if method != http.MethodPatch {
+		s.send(t, method, path, in, out, bearer)
+		return
+	}
+	revision := s.send(t, http.MethodGet, path, nil, nil, bearer).Get("ETag")
+	s.send(t, method, path, in, out, func(r *http.Request) {
+		bearer(r)
+		r.Header.Set("If-Match", revision)
+		r.Header.Set("Content-Type", "application/merge-patch+json")
+	})
 }
 
 // PostAs is Post by name and password.
 func (s *Server) PostAs(t testing.TB, name, password, path string, in, out any) {
 	t.Helper()
-	s.post(t, path, in, out, func(r *http.Request) { r.SetBasicAuth(name, password) })
+	s.send(t, http.MethodPost, path, in, out, func(r *http.Request) { r.SetBasicAuth(name, password) })
 }
 
-func (s *Server) post(t testing.TB, path string, in, out any, authenticate func(*http.Request)) {
+func (s *Server) send(t testing.TB, method, path string, in, out any, authenticate func(*http.Request)) http.Header {
 	t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v1"+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/api/v1"+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	authenticate(r)
 	r.Header.Set("Content-Type", "application/json")
+	authenticate(r)
 	got, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -135,14 +151,15 @@ func (s *Server) post(t testing.TB, path string, in, out any, authenticate func(
 		t.Fatal(err)
 	}
 	if got.StatusCode/100 != 2 {
-		t.Fatalf("POST %s: %s %s", path, got.Status, text.String())
+		t.Fatalf("%s %s: %s %s", method, path, got.Status, text.String())
 	}
 	if out == nil {
-		return
+		return got.Header
 	}
 	if err := json.Unmarshal(text.Bytes(), out); err != nil {
-		t.Fatalf("the answer to POST %s: %v", path, err)
+		t.Fatalf("the answer to %s %s: %v", method, path, err)
 	}
+	return got.Header
 }
 
 // Log is what a server logs.
