@@ -144,6 +144,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 		":account": n.AdminUser,
 		":team":    n.made(t, "/teams", map[string]any{"name": "sample"}),
 		":own":     n.personal(t).id,
+		":version": n.roleVersion(t, n.roleID(t, "default/example-reader")),
 	}
 }
 

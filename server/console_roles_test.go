@@ -152,3 +152,112 @@ func TestW13OwnerIsGivenByWhoJustSaidWhoTheyAre(t *testing.T) {
 		t.Errorf("with the password: %s, want owner", got.body)
 	}
 }
+
+// roleVersion changes a role and returns the id of the audit entry.
+func (n *node) roleVersion(t testing.TB, id string) string {
+	t.Helper()
+	at := n.want(t, http.StatusOK, http.MethodGet, "/roles/"+id, nil)
+	n.want(t, http.StatusOK, http.MethodPatch, "/roles/"+id, map[string]any{"description": "Reads all orders."}, "If-Match", at.header.Get("ETag"))
+	var found struct{ Items []struct{ ID string } }
+	if err := json.Unmarshal([]byte(n.want(t, http.StatusOK, http.MethodGet, "/audit?workspace=default&target="+id, nil).body), &found); err != nil || len(found.Items) == 0 {
+		t.Fatalf("the audit of role %s: %v", id, err)
+	}
+	return found.Items[0].ID
+}
+
+// A role is made, cloned and edited by a form that works without script: a button
+// adds a row, a tick removes one, and faults stand beside the rule that has them.
+func TestSB4RoleForm(t *testing.T) {
+	n := start(t)
+	admin := n.console(t)
+	rule := func(form url.Values, i, number, effect, api, methods, path string) {
+		at := "rule-" + i + "-"
+		form.Set(at+"number", number)
+		form.Set(at+"effect", effect)
+		form.Set(at+"api", api)
+		form.Set(at+"methods", methods)
+		form.Set(at+"path", path)
+	}
+	form := url.Values{"name": {"clerk"}, "description": {`<img src=x onerror=alert(1)>`}, "parents": {n.roleID(t, "default/example-reader")}, "add": {"on"}}
+	rule(form, "0", "0", "allow", "example", "get, post", "orders")
+	added := admin.want(t, http.StatusOK, "/console/roles/new", form)
+	added.has(t, `name="rule-1-path"`, `value="get, post"`, "checked", "&lt;img")
+	added.hasNot(t, "<img src=x", `name="rule-2-path"`)
+	form.Del("add")
+	rule(form, "1", "0", "deny", "nothing", "DELETE", "/orders/**")
+	wrong := admin.want(t, http.StatusUnprocessableEntity, "/console/roles/new", form)
+	wrong.has(t, `id="e-rule-0-path"`, `id="e-rule-1-api"`, `value="orders"`, "&lt;img")
+	wrong.hasNot(t, `id="e-rule-0-api"`, `id="e-rule-1-path"`)
+	rule(form, "0", "0", "allow", "example", "GET, POST", "/orders")
+	rule(form, "1", "0", "deny", "example", "DELETE", "/orders/**")
+	path := admin.want(t, http.StatusSeeOther, "/console/roles/new", form).header.Get("Location")
+	admin.want(t, http.StatusOK, path, nil).has(t, "The role is created.", "GET POST", "Deny")
+	admin.want(t, http.StatusConflict, "/console/roles/new", form).has(t, "taken", `value="GET, POST"`)
+
+	edit := admin.want(t, http.StatusOK, path+"/edit?add=1&api=example&methods=PUT&path=/orders/{order}", nil)
+	edit.has(t, `name="rule-2-path" type="text" class="mono" value="/orders/{order}"`, `value="DELETE"`)
+	first, second := edit.hidden(t, "revision"), url.Values{}
+	second.Set("revision", first)
+	second.Set("description", "The second one.")
+	rule(second, "0", "1", "allow", "example", "GET", "/orders")
+	rule(second, "1", "2", "deny", "example", "DELETE", "/orders/**")
+	second.Set("rule-1-remove", "on")
+	form.Set("revision", first)
+	form.Set("description", "The first one.")
+	form.Set("rule-0-number", "1")
+	form.Set("rule-1-number", "2")
+	admin.want(t, http.StatusSeeOther, path+"/edit", form)
+	late := admin.want(t, http.StatusPreconditionFailed, path+"/edit", second)
+	late.has(t, "Somebody else saved this role", "The first one.", `value="The second one."`, "Allow example GET POST /orders", "Deny example DELETE /orders/**")
+	second.Set("revision", late.hidden(t, "revision"))
+	admin.want(t, http.StatusSeeOther, path+"/edit", second)
+	admin.want(t, http.StatusOK, path, nil).hasNot(t, "/orders/**</code></td>")
+
+	clone := admin.want(t, http.StatusOK, "/console/roles/new?from="+strings.TrimPrefix(path, "/console/roles/"), nil)
+	clone.has(t, `value="clerk-copy"`, `name="rule-0-number" value="0"`, `value="GET"`)
+	admin.want(t, http.StatusConflict, "/console/roles/"+n.roleID(t, "default/owner")+"/edit", nil).has(t, "built in")
+}
+
+// What a role was stands in the audit; each version can be compared with now and
+// brought back.
+func TestRoleVersionsAndRollBack(t *testing.T) {
+	n := start(t)
+	admin := n.console(t)
+	reader, writer := n.roleID(t, "default/example-reader"), n.roleID(t, "default/example-writer")
+	path := "/console/roles/" + reader
+	admin.want(t, http.StatusOK, path+"/versions", nil).has(t, "No changes yet")
+	entry := n.roleVersion(t, reader)
+	list := admin.want(t, http.StatusOK, path+"/versions", nil)
+	list.has(t, "As it is now", "Before the first change", "Reads all orders.", path+"/versions/"+entry+"-before")
+	ask := admin.want(t, http.StatusOK, path+"/versions/"+entry+"-before", nil)
+	ask.has(t, "Changed: description “Reads all orders.” to “Reads orders.”")
+	stale := url.Values{"revision": {"1"}}
+	admin.want(t, http.StatusPreconditionFailed, path+"/versions/"+entry+"-before", stale)
+	admin.want(t, http.StatusSeeOther, path+"/versions/"+entry+"-before", url.Values{"revision": {ask.hidden(t, "revision")}})
+	page := admin.want(t, http.StatusOK, path, nil)
+	page.has(t, "The role is as it was then.", "<p>Reads orders.</p>")
+	admin.want(t, http.StatusNotFound, path+"/versions/aud0", nil)
+	admin.want(t, http.StatusOK, "/console/roles/diff?a="+reader+"&b="+writer, nil).has(t, "From default/example-reader to default/example-writer", "Allow example POST /orders scope orders:write", "Removed")
+	admin.want(t, http.StatusOK, "/console/roles/diff?a="+reader+"&b="+reader, nil).has(t, "They say the same")
+}
+
+// A role that is held is deleted only with its grants, which are listed first.
+func TestRoleIsDeletedWithWhoHoldsIt(t *testing.T) {
+	n := start(t)
+	admin := n.console(t)
+	reader, writer := "/console/roles/"+n.roleID(t, "default/example-reader"), "/console/roles/"+n.roleID(t, "default/example-writer")
+	ask := admin.want(t, http.StatusOK, reader+"/delete", nil)
+	ask.has(t, "account example-client", `name="cascade"`)
+	revision := ask.hidden(t, "revision")
+	admin.want(t, http.StatusConflict, reader+"/delete", url.Values{"revision": {revision}, "cascade": {"on"}}).has(t, "default/example-writer inherits it")
+	alone := admin.want(t, http.StatusOK, writer+"/delete", nil)
+	alone.hasNot(t, `name="cascade"`)
+	admin.want(t, http.StatusSeeOther, writer+"/delete", url.Values{"revision": {alone.hidden(t, "revision")}})
+	admin.want(t, http.StatusConflict, reader+"/delete", url.Values{"revision": {revision}}).has(t, "1 grants name it")
+	admin.want(t, http.StatusSeeOther, reader+"/delete", url.Values{"revision": {revision}, "cascade": {"on"}})
+	admin.want(t, http.StatusOK, "/console/roles", nil).has(t, "The role is deleted.")
+	admin.want(t, http.StatusNotFound, reader, nil)
+	if got := n.want(t, http.StatusOK, http.MethodGet, "/grants?holder=example-client", nil); strings.Contains(got.body, "reader") {
+		t.Errorf("the grant is there: %s", got.body)
+	}
+}

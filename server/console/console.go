@@ -99,7 +99,17 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.POST("/console/clients/:client/delete", c.change(deleteClient))
 
 	r.GET("/console/roles", c.page(roles))
+	r.GET("/console/roles/new", c.page(newRole))
+	r.POST("/console/roles/new", c.change(createRole))
+	r.GET("/console/roles/diff", c.page(roleDiff))
 	r.GET("/console/roles/:role", c.page(role))
+	r.GET("/console/roles/:role/edit", c.page(editRolePage))
+	r.POST("/console/roles/:role/edit", c.change(editRole))
+	r.GET("/console/roles/:role/versions", c.page(roleVersions))
+	r.GET("/console/roles/:role/versions/:version", c.page(confirmRollBack))
+	r.POST("/console/roles/:role/versions/:version", c.change(rollBack))
+	r.GET("/console/roles/:role/delete", c.page(confirmDeleteRole))
+	r.POST("/console/roles/:role/delete", c.change(deleteRole))
 
 	r.GET("/console/grants/new", c.page(giveRolePage))
 	r.POST("/console/grants", c.change(giveRole))

@@ -30,6 +30,7 @@ func (c *Console) funcs() template.FuncMap {
 		"initials": initials,
 		"list":     func(values ...string) []string { return values },
 		"join":     strings.Join,
+		"field":    ruleField,
 		"duration": duration,
 	}
 }
