@@ -22,10 +22,11 @@ const (
 // WarnNever is the warning that goes with everything that never expires.
 const WarnNever = "This client never expires. Nothing ends it but a revoke: prefer an end, and rotate."
 
-// Expiry is how long something lives: for a time, for ever, or as the defaults
-// say.
+// Expiry is how long a client lives: for a time, until a moment, for ever, or as
+// the defaults say.
 type Expiry struct {
 	For   time.Duration
+	At    store.Time
 	Never bool
 }
 
@@ -36,6 +37,10 @@ func (a *Admin) expiry(ws *store.Workspace, e Expiry, now store.Time) (ends stor
 	switch {
 	case e.Never:
 		life = Never
+	case e.At != 0 && e.At <= now:
+		return 0, nil, refuse(Invalid, "expires_in: this end is over")
+	case e.At != 0:
+		life = e.At.Sub(now)
 	case life < 0:
 		return 0, nil, refuse(Invalid, "expires_in: a life cannot be negative; -1 days is never, and nothing else below 1 is allowed")
 	case life == 0:
@@ -62,22 +67,32 @@ func (a *Admin) expiry(ws *store.Workspace, e Expiry, now store.Time) (ends stor
 // workspace with a list of its own allows these and no others; otherwise they
 // are the installation's, and any other within the cap is as good.
 func (a *Admin) ExpiryChoices(ws *store.Workspace) []string {
-	offered := a.Options.ExpiryChoices
+	offered, _ := a.Lifetimes(ws)
+	out := make([]string, len(offered))
+	for i, life := range offered {
+		out[i] = lifetime(life)
+	}
+	return out
+}
+
+// Lifetimes are the ExpiryChoices as durations, Never among them, and the life of
+// a client that is made without naming one.
+func (a *Admin) Lifetimes(ws *store.Workspace) (offered []time.Duration, usual time.Duration) {
+	all := a.Options.ExpiryChoices
 	if ws != nil && len(ws.Lifetimes) > 0 {
-		offered = lifetimes(ws)
+		all = lifetimes(ws)
 	}
 	limit := a.longest(ws)
-	out := []string{}
-	for _, life := range offered {
+	for _, life := range all {
 		if life == Never && !a.mayNever(ws) || limit > 0 && life > limit || life > maxLife {
 			continue
 		}
-		out = append(out, lifetime(life))
+		offered = append(offered, life)
 	}
-	if len(out) == 0 && limit > 0 && (ws == nil || len(ws.Lifetimes) == 0) {
-		out = append(out, lifetime(limit))
+	if len(offered) == 0 && limit > 0 && (ws == nil || len(ws.Lifetimes) == 0) {
+		offered = append(offered, limit)
 	}
-	return out
+	return offered, a.defaultLife(ws)
 }
 
 func (a *Admin) choices(ws *store.Workspace) string {

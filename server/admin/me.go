@@ -333,6 +333,19 @@ func (a *Admin) personalExpiry(by *Actor, bounds *store.Workspace, want Expiry, 
 	return a.expiry(bounds, want, now)
 }
 
+// PersonalLifetimes is Lifetimes for personal clients of the actor's that are good
+// in all of its workspaces; other reports whether any other life within the cap is
+// as good.
+func (a *Admin) PersonalLifetimes(by *Actor) (offered []time.Duration, usual time.Duration, other bool) {
+	open := a.personalIn(by.Holder)
+	if len(open) == 0 {
+		return nil, 0, false
+	}
+	bounds := strictest(open)
+	offered, usual = a.Lifetimes(bounds)
+	return offered, usual, len(bounds.Lifetimes) == 0
+}
+
 // strictest joins what workspaces ask of a client's life.
 func strictest(all []*store.Workspace) *store.Workspace {
 	out := *all[0]

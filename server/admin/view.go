@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -155,4 +156,30 @@ func (a *Admin) TeamNames(ids []store.TeamID) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// ResourceOf is the audience of an API that a client can ask tokens for: of its
+// default, else of the first by name that its rights reach, Postern's own last.
+// It is empty where there is none.
+func (a *Admin) ResourceOf(ctx context.Context, c *store.Client) string {
+	if api := a.State.API(c.DefaultAPI); api != nil {
+		return api.Audience
+	}
+	h, err := a.State.Holder(ctx, c.Account)
+	if err != nil {
+		return ""
+	}
+	by := &Actor{Holder: h, Client: c, Workspace: c.Workspace, AnyScope: true}
+	own := ""
+	for _, api := range slices.SortedFunc(slices.Values(a.State.APIs()), func(x, y *store.API) int { return cmp.Compare(x.Name, y.Name) }) {
+		switch {
+		case api.Name == store.PosternAPI:
+			if slices.ContainsFunc(a.ownEndpoints(by, api), func(e OpenEndpoint) bool { return e.Workspace != nil }) {
+				own = api.Audience
+			}
+		case len(a.decidedIn(by, api)) > 0:
+			return api.Audience
+		}
+	}
+	return own
 }

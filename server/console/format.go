@@ -22,6 +22,7 @@ func (c *Console) funcs() template.FuncMap {
 		"once":     onceValue,
 		"when":     func(t store.Time) template.HTML { return moment(t, relative(t, store.At(c.Now()))) },
 		"day":      func(t store.Time) template.HTML { return moment(t, t.Time().Format("2 Jan 2006")) },
+		"local":    local,
 		"exact":    func(t store.Time) template.HTML { return moment(t, exact(t)) },
 		"count":    count[int],
 		"count64":  count[int64],
@@ -46,6 +47,12 @@ func (c *Console) icon(name string) template.HTML {
 func moment(t store.Time, text string) template.HTML {
 	//nolint:gosec // numbers and names of months
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.Time().Format(time.RFC3339), exact(t), template.HTMLEscapeString(text)))
+}
+
+// local is the same time where the reader is, which only script knows.
+func local(t store.Time) template.HTML {
+	//nolint:gosec // numbers
+	return template.HTML(`<span data-script-only hidden> (<time data-local datetime="` + t.Time().Format(time.RFC3339) + `"></time>)</span>`)
 }
 
 func exact(t store.Time) string { return t.Time().Format("2 Jan 2006, 15:04:05 UTC") }
@@ -78,9 +85,12 @@ func relative(t, now store.Time) string {
 	return text + " ago"
 }
 
-// duration spells a whole number of days, hours or minutes.
+// duration spells a whole number of years, days, hours or minutes.
 func duration(d time.Duration) string {
+	const year = 365 * 24 * time.Hour
 	switch {
+	case d%year == 0 && d > 0:
+		return plural(int(d/year), "year", "years")
 	case d%(24*time.Hour) == 0 && d > 0:
 		return plural(int(d/(24*time.Hour)), "day", "days")
 	case d%time.Hour == 0 && d > 0:

@@ -195,6 +195,8 @@ var messages = map[string]string{
 	"client revoked":   "The token has been successfully revoked.",
 	"client restored":  "The token has been successfully restored.",
 	"client deleted":   "User token successfully deleted.",
+	"client saved":     "The token is saved, and works now.",
+	"client discarded": "The token is discarded. It never worked.",
 
 	"role given":       "The role is given.",
 	"role taken":       "The role is taken back.",

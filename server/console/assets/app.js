@@ -14,7 +14,7 @@ function ready(root) {
     set();
   }
   for (const t of root.querySelectorAll("time[data-local]")) {
-    t.textContent = new Date(t.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short", timeZoneName: "short" });
+    t.textContent = new Date(t.dateTime).toLocaleString(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
   }
 }
 
@@ -33,6 +33,50 @@ document.addEventListener("DOMContentLoaded", () => {
   if (address) history.replaceState(null, "", address.dataset.address);
 });
 
+// A file of what stands in the page already: no answer but that one has it.
+function download(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text]));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// Whether credentials of this page work is asked where programs ask it.
+async function verify(button) {
+  const { id, secret, resource, verify: kind } = button.dataset;
+  const say = document.getElementById(button.getAttribute("aria-controls"));
+  const text = document.getElementById(secret).textContent;
+  button.disabled = true;
+  say.textContent = "Asking…";
+  try {
+    const answer = kind === "scim"
+      ? await fetch("/scim/v2/Users?count=1", { headers: { Authorization: "Bearer " + text }, credentials: "omit" })
+      : await fetch("/oauth2/token", {
+        method: "POST", credentials: "omit",
+        body: new URLSearchParams({ grant_type: "client_credentials", client_id: document.getElementById(id).textContent, client_secret: text, ...(resource && { resource }) }),
+      });
+    const body = await answer.json();
+    if (!answer.ok) say.textContent = "It does not work: " + (body.error_description ?? body.detail ?? body.error ?? answer.status);
+    else if (kind === "scim") say.textContent = "It works: /scim/v2 answers.";
+    else say.textContent = "It works: it got an access token for " + (resource || "its default API") + ", good for " + Math.round(body.expires_in / 60) + " minutes.";
+  } catch {
+    say.textContent = "The server does not answer. Check your connection and try again.";
+  }
+  button.disabled = false;
+}
+
+// Who presses a button twice means it once.
+document.addEventListener("submit", (e) => {
+  const once = e.target.querySelector("input[name=once]");
+  if (!once) return;
+  if (e.target.dataset.sent) e.preventDefault();
+  e.target.dataset.sent = "true";
+});
+addEventListener("pageshow", () => {
+  for (const f of document.querySelectorAll("form[data-sent]")) delete f.dataset.sent;
+});
+
 document.addEventListener("click", async (e) => {
   const copy = e.target.closest("[data-copy]");
   if (copy) {
@@ -43,6 +87,10 @@ document.addEventListener("click", async (e) => {
     text.textContent = "Copied";
     setTimeout(() => { text.textContent = was; }, 1500);
   }
+  const file = e.target.closest("[data-download]");
+  if (file) download(file.dataset.download, document.getElementById(file.dataset.from).textContent);
+  const check = e.target.closest("[data-verify]");
+  if (check) verify(check);
   const close = e.target.closest("dialog [data-close]");
   if (close) {
     e.preventDefault();
