@@ -83,6 +83,13 @@ func (o *outage) AddUsage(ctx context.Context, rows []store.Usage, uses []store.
 	return o.Store.AddUsage(ctx, rows, uses)
 }
 
+func (o *outage) AddUsageSums(ctx context.Context, sums []store.UsageSum) error {
+	if err := o.err(); err != nil {
+		return err
+	}
+	return o.Store.AddUsageSums(ctx, sums)
+}
+
 func (o *outage) Describe(ctx context.Context) (string, error) {
 	if err := o.err(); err != nil {
 		return "", err

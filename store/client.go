@@ -143,6 +143,12 @@ func (c *Client) Ends() []Time {
 	return out
 }
 
+// Noted reports whether there is something to know about the client wherever it
+// is: it has a warning, or a secret of it leaked.
+func (c *Client) Noted() bool {
+	return c.Status != ClientDeleted && (c.Warning != "" || slices.ContainsFunc(c.Secrets, func(s ClientSecret) bool { return s.LeakedAt != 0 }))
+}
+
 // Secret returns the client's secret with this id, or nil.
 func (c *Client) Secret(id SecretID) *ClientSecret {
 	for i := range c.Secrets {
@@ -204,11 +210,14 @@ type ClientQuery struct {
 	Status     ClientStatus // as State says at Now; ClientDeleted lists tombstones
 	Search     string       // part of the name, description, key or id, in any case
 	Unused     bool         // never used with success
+	UsedSince  Time         // used with success then or later
+	MadeBefore Time         // created before then
 	ExpiresBy  Time         // expires, and not later than this
 	EndsFrom   Time         // the client or one of its unrevoked secrets expires at EndsFrom <= t < EndsTo
 	EndsTo     Time         // 0 does not ask
 	ConfirmBy  Time         // has a ConfirmBy, and not later than this
 	Slow       bool         // has a SlowSecret
+	Noted      bool         // as Client.Noted says
 
 	// Responsible are accounts of which one is responsible; "" among them means
 	// nobody. Empty does not ask.

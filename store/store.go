@@ -82,7 +82,7 @@ type Committer interface {
 	Beat(ctx context.Context, node string, count int64) error
 	// Prune deletes revocations, sessions, deliveries and idempotency keys that
 	// ended before now, heartbeats that stopped more than an hour ago, and usage
-	// rows of hours before keepUsage.
+	// rows and sums of hours before keepUsage.
 	Prune(ctx context.Context, now, keepUsage Time) error
 }
 
@@ -125,12 +125,21 @@ type UsageStore interface {
 	// where they are greater than what is stored: writing the same twice
 	// changes nothing.
 	AddUsage(ctx context.Context, rows []Usage, uses []LastUse) error
+	// AddUsageSums raises each sum to its total in the same way.
+	AddUsageSums(ctx context.Context, sums []UsageSum) error
 	// Usage returns totals added up over processes, ordered by hour, client,
 	// secret, rule, outcome.
 	Usage(ctx context.Context, q UsageQuery) ([]Usage, error)
 	// LastUses returns what is known of these clients' last uses, a row for
 	// each secret, ordered by client and secret.
 	LastUses(ctx context.Context, clients ...ClientID) ([]LastUse, error)
+	// UsageTotals returns what was counted by clients of some workspaces: by hour,
+	// day and rule from the sums, by client from the counters.
+	UsageTotals(ctx context.Context, q UsageTotalQuery) ([]UsageTotal, error)
+	// LastRefusals returns the last uses of clients of these workspaces, or of any
+	// where none is named, that have a refusal: the latest first, limit at most,
+	// those of one moment by client and secret.
+	LastRefusals(ctx context.Context, workspaces []WorkspaceID, limit int) ([]LastUse, error)
 	// RulesUsed returns, of these rules, those that allowed calls in the hours
 	// that are kept, each with the last such hour: calls of one client, or of any
 	// where it is empty.

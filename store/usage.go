@@ -40,3 +40,45 @@ type UsageQuery struct {
 	Clients  []ClientID // empty is every one
 	Limit    int        // 0 is 1000
 }
+
+// UsageSum is a counter of all clients of a workspace together: what Usage counts
+// in one hour, without saying who. It is written beside it, so that nobody adds up
+// a hundred thousand clients to see a day.
+type UsageSum struct {
+	Hour      Time
+	Workspace WorkspaceID // of the clients; empty for those without
+	Rule      string
+	Outcome   Outcome
+	Process   string // who counted
+	Count     int64  // its running total
+}
+
+// UsageBy says what there is a UsageTotal for.
+type UsageBy string
+
+// Totals are by time or by who and what: times come in order, rules and clients
+// with the most counted first, and those that are equal by name.
+const (
+	UsageByHour   UsageBy = "hour"
+	UsageByDay    UsageBy = "day"    // in UTC
+	UsageByRule   UsageBy = "rule"   // where one was named
+	UsageByClient UsageBy = "client" // from the counters of each, which takes long where they are many
+)
+
+// UsageTotalQuery asks for totals of the hours From <= hour < To.
+type UsageTotalQuery struct {
+	By         UsageBy
+	From, To   Time          // 0 is open
+	Workspaces []WorkspaceID // of clients of any of these; empty is every one
+	Limit      int           // of rules and clients; 0 is 10
+}
+
+// UsageTotal is what was counted, over processes, for one hour, day, rule or
+// client. Where nothing was there is none.
+type UsageTotal struct {
+	At     Time // of an hour or day, its start
+	Rule   string
+	Client ClientID
+
+	Issued, Introspected, Allowed, Denied int64
+}

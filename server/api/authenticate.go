@@ -109,7 +109,7 @@ func (m *mounted) count(by *admin.Actor, op *huma.Operation, status int) {
 	if by.Client == nil {
 		return // nobody, or a person by password
 	}
-	e := usage.Event{Client: by.Client.ID, Secret: by.Secret, Address: by.Address, Endpoint: op.Method + " " + op.Path}
+	e := usage.Event{Client: by.Client.ID, Workspace: by.Client.Workspace, Secret: by.Secret, Address: by.Address, Endpoint: op.Method + " " + op.Path}
 	switch {
 	case m.Usage == nil:
 		return

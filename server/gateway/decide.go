@@ -208,7 +208,7 @@ func (h *Handler) record(caller *token.Caller, c call, pattern, rule string, out
 		pattern = "-" // never the raw path
 	}
 	h.Usage.Record(usage.Event{
-		Client: caller.Client.ID, Secret: caller.Secret, Rule: rule, Outcome: outcome,
+		Client: caller.Client.ID, Workspace: caller.Client.Workspace, Secret: caller.Secret, Rule: rule, Outcome: outcome,
 		Address: c.address, Endpoint: c.method + " " + pattern, At: caller.At,
 	})
 }

@@ -56,7 +56,7 @@ func (h *Handler) introspect(c *gin.Context) error {
 		return nil
 	}
 	h.Usage.Record(usage.Event{
-		Client: caller.Client.ID, Secret: caller.Secret, Outcome: store.OutcomeIntrospected,
+		Client: caller.Client.ID, Workspace: caller.Client.Workspace, Secret: caller.Secret, Outcome: store.OutcomeIntrospected,
 		Address: h.Address(c.Request), Endpoint: "POST /oauth2/introspect", At: caller.At,
 	})
 	_, _ = c.Writer.Write(answer)
@@ -220,7 +220,7 @@ func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byt
 // event is a use of a client's secret at one of these endpoints.
 func (h *Handler) event(auth authenticated, outcome store.Outcome, c *gin.Context) usage.Event {
 	return usage.Event{
-		Client: auth.client.ID, Secret: auth.secret.ID, Outcome: outcome,
+		Client: auth.client.ID, Workspace: auth.client.Workspace, Secret: auth.secret.ID, Outcome: outcome,
 		Address: h.Address(c.Request), Endpoint: "POST /oauth2/token",
 	}
 }

@@ -260,7 +260,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 // count remembers a success as the credential's last use, and what was forbidden
 // as its last refusal.
 func (h *Handler) count(by *admin.Actor, at route, status int) {
-	e := usage.Event{Client: by.Client.ID, Secret: by.Secret, Address: by.Address, Endpoint: at.method + " " + Prefix + at.pattern}
+	e := usage.Event{Client: by.Client.ID, Workspace: by.Client.Workspace, Secret: by.Secret, Address: by.Address, Endpoint: at.method + " " + Prefix + at.pattern}
 	switch {
 	case h.Usage == nil:
 		return

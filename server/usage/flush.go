@@ -30,6 +30,9 @@ func (r *Recorder) Flush(ctx context.Context) error {
 		r.collect(&p, &r.shards[i], now-now%hour)
 	}
 	written, err := r.write(ctx, &p)
+	if err == nil {
+		err = r.writeSums(ctx, now-now%hour)
+	}
 	if written > 0 || err != nil {
 		r.o.OnFlush(written, err)
 	}
@@ -42,6 +45,7 @@ func (r *Recorder) collect(p *pending, s *shard, thisHour store.Time) {
 	defer s.mu.Unlock()
 	s.floor = max(s.floor, thisHour)
 	for k, c := range s.counts {
+		r.addUp(k, c)
 		switch {
 		case c.total != c.written:
 			p.rows = append(p.rows, store.Usage{
@@ -68,6 +72,45 @@ func (r *Recorder) collect(p *pending, s *shard, thisHour store.Time) {
 			delete(s.uses, cred)
 		}
 	}
+}
+
+// addUp puts what was counted since the last time into the sum of the workspace.
+func (r *Recorder) addUp(k key, c *count) {
+	if c.total == c.summed {
+		return
+	}
+	of := sumKey{k.hour, c.workspace, k.rule, k.outcome}
+	if r.sums[of] == nil {
+		r.sums[of] = &sum{}
+	}
+	r.sums[of].total += c.total - c.summed
+	c.summed = c.total
+}
+
+// writeSums sends the sums that changed, in batches, and drops those that are
+// past and written.
+func (r *Recorder) writeSums(ctx context.Context, thisHour store.Time) error {
+	var keys []sumKey
+	var rows []store.UsageSum
+	for k, s := range r.sums {
+		if s.total != s.written {
+			keys = append(keys, k)
+			rows = append(rows, store.UsageSum{Hour: k.hour, Workspace: k.workspace, Rule: k.rule, Outcome: k.outcome, Process: r.o.Process, Count: s.total})
+		} else if k.hour < thisHour { // and nothing is counted there any more: see floor
+			delete(r.sums, k)
+		}
+	}
+	for len(rows) > 0 {
+		some := min(len(rows), batchSize)
+		if err := r.o.Store.AddUsageSums(ctx, rows[:some]); err != nil {
+			return fmt.Errorf("write usage sums: %w", err)
+		}
+		for i, k := range keys[:some] {
+			r.sums[k].written = rows[i].Count
+		}
+		keys, rows = keys[some:], rows[some:]
+	}
+	return nil
 }
 
 // write sends everything in batches and returns how many rows the store took.

@@ -38,6 +38,7 @@ const (
 // Store is what a Recorder writes to.
 type Store interface {
 	AddUsage(ctx context.Context, rows []store.Usage, uses []store.LastUse) error
+	AddUsageSums(ctx context.Context, sums []store.UsageSum) error
 }
 
 // Options configures a Recorder. Only Store is required.
@@ -59,13 +60,14 @@ type Options struct {
 // Event is one thing that a client did, or was refused. The client exists: what
 // strangers send is for metrics, or they would fill the memory.
 type Event struct {
-	Client   store.ClientID
-	Secret   store.SecretID // empty where none matched
-	Rule     string         // "acme/reader#3"; empty where no rule was named
-	Outcome  store.Outcome
-	Address  netip.Addr // the zero Addr is unknown
-	Endpoint string     // "GET /orders/{id}", as the catalogue spells it
-	At       store.Time // zero means now
+	Client    store.ClientID
+	Workspace store.WorkspaceID // of the client, which it is of for ever
+	Secret    store.SecretID    // empty where none matched
+	Rule      string            // "acme/reader#3"; empty where no rule was named
+	Outcome   store.Outcome
+	Address   netip.Addr // the zero Addr is unknown
+	Endpoint  string     // "GET /orders/{id}", as the catalogue spells it
+	At        store.Time // zero means now
 }
 
 // Recorder counts events. Its methods may be called from any goroutine.
@@ -76,7 +78,8 @@ type Recorder struct {
 	keys    atomic.Int64
 	dropped atomic.Int64
 
-	flushing sync.Mutex // one Flush at a time; also guards every field named written
+	flushing sync.Mutex // one Flush at a time; also guards every field named written, and sums
+	sums     map[sumKey]*sum
 }
 
 type shard struct {
@@ -99,7 +102,20 @@ type key struct {
 	outcome store.Outcome
 }
 
-type count struct{ total, written int64 }
+type count struct {
+	workspace              store.WorkspaceID
+	total, written, summed int64
+}
+
+// sumKey is what the clients of a workspace do together.
+type sumKey struct {
+	hour      store.Time
+	workspace store.WorkspaceID
+	rule      string
+	outcome   store.Outcome
+}
+
+type sum struct{ total, written int64 }
 
 type use struct {
 	credential
@@ -134,7 +150,7 @@ func New(o Options) *Recorder {
 	if o.OnFlush == nil {
 		o.OnFlush = func(int, error) {}
 	}
-	r := &Recorder{o: o, seed: maphash.MakeSeed()}
+	r := &Recorder{o: o, seed: maphash.MakeSeed(), sums: map[sumKey]*sum{}}
 	for i := range r.shards {
 		r.shards[i].counts = map[key]*count{}
 		r.shards[i].uses = map[credential]*use{}
@@ -164,7 +180,7 @@ func (r *Recorder) Record(e Event) {
 	k := key{max(e.At-e.At%hour, s.floor), cred, e.Rule, e.Outcome}
 	c := s.counts[k]
 	if c == nil || u == nil {
-		if c = r.add(s, &u, k); c == nil {
+		if c = r.add(s, &u, k, e.Workspace); c == nil {
 			r.dropped.Add(1)
 			return
 		}
@@ -184,7 +200,7 @@ func (r *Recorder) Record(e Event) {
 
 // add makes a key's counter, or returns that of the key it is merged into, or
 // nil when there is no room. The credential's use is made along with it.
-func (r *Recorder) add(s *shard, u **use, k key) *count {
+func (r *Recorder) add(s *shard, u **use, k key, of store.WorkspaceID) *count {
 	if r.keys.Load() >= int64(r.o.MaxKeys) {
 		k.rule = ""
 		if c := s.counts[k]; c != nil && *u != nil {
@@ -203,7 +219,7 @@ func (r *Recorder) add(s *shard, u **use, k key) *count {
 	}
 	c := s.counts[k]
 	if c == nil {
-		c = new(count)
+		c = &count{workspace: store.WorkspaceID(strings.Clone(string(of)))}
 		s.counts[k] = c
 		r.keys.Add(1)
 	}

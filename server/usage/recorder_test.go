@@ -23,15 +23,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake keeps the greatest, as a store does.
 type fake struct {
-	mu    sync.Mutex
-	err   error
-	calls []int // rows and uses in each
-	block chan struct{}
-	rows  map[store.Usage]int64 // by row without its count
-	uses  map[string]store.LastUse
+	mu     sync.Mutex
+	err    error
+	sumErr error
+	calls  []int // rows and uses in each
+	block  chan struct{}
+	rows   map[store.Usage]int64 // by row without its count
+	sums   map[store.UsageSum]int64
+	uses   map[string]store.LastUse
 }
 
-func newFake() *fake { return &fake{rows: map[store.Usage]int64{}, uses: map[string]store.LastUse{}} }
+func newFake() *fake {
+	return &fake{rows: map[store.Usage]int64{}, sums: map[store.UsageSum]int64{}, uses: map[string]store.LastUse{}}
+}
 
 func (f *fake) AddUsage(ctx context.Context, rows []store.Usage, uses []store.LastUse) error {
 	if f.block != nil {
@@ -54,6 +58,20 @@ func (f *fake) AddUsage(ctx context.Context, rows []store.Usage, uses []store.La
 	}
 	for _, u := range uses {
 		f.uses[string(u.Client)+"/"+string(u.Secret)] = u
+	}
+	return nil
+}
+
+func (f *fake) AddUsageSums(_ context.Context, sums []store.UsageSum) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sumErr != nil {
+		return f.sumErr
+	}
+	for _, s := range sums {
+		n := s.Count
+		s.Count = 0
+		f.sums[s] = max(f.sums[s], n)
 	}
 	return nil
 }
@@ -115,6 +133,53 @@ func TestTotalsAreKeptPerHourClientSecretRuleAndOutcome(t *testing.T) {
 		if row.Process != "p" {
 			t.Errorf("row of process %q, want p", row.Process)
 		}
+	}
+}
+
+// What the clients of a workspace do is added up, over hours, outages and secrets.
+func TestSumsAreThoseOfTheCounters(t *testing.T) {
+	f, c := newFake(), noon()
+	r := usage.New(usage.Options{Store: f, Process: "p", Now: c.Now})
+	of := func(w store.WorkspaceID, client store.ClientID, rule string) {
+		e := event(client, rule, store.OutcomeAllowed)
+		e.Workspace = w
+		r.Record(e)
+	}
+	of("acme", "a", "x")
+	of("acme", "b", "x")
+	of("acme", "b", "y")
+	of("", "c", "x")
+	f.sumErr = &store.Unavailable{Err: errors.New("no primary")}
+	if err := r.Flush(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("flush with sums that are not written: got %v, want ErrUnavailable", err)
+	}
+	of("acme", "a", "x")
+	c.now = c.now.Add(time.Hour)
+	of("acme", "a", "x")
+	if err := r.Flush(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("flush with sums that are not written: got %v, want ErrUnavailable", err)
+	}
+	f.sumErr = nil
+	flush(t, r)
+	c.now = c.now.Add(time.Hour)
+	flush(t, r) // what is past is dropped
+	of("acme", "a", "x")
+	flush(t, r)
+	noon := store.At(c.now.Truncate(time.Hour)) - 2*3_600_000
+	want := map[store.UsageSum]int64{}
+	for _, s := range []store.UsageSum{
+		{Hour: noon, Workspace: "acme", Rule: "x", Count: 3},
+		{Hour: noon, Workspace: "acme", Rule: "y", Count: 1},
+		{Hour: noon, Rule: "x", Count: 1},
+		{Hour: noon + 3_600_000, Workspace: "acme", Rule: "x", Count: 1},
+		{Hour: noon + 7_200_000, Workspace: "acme", Rule: "x", Count: 1},
+	} {
+		n := s.Count
+		s.Outcome, s.Process, s.Count = store.OutcomeAllowed, "p", 0
+		want[s] = n
+	}
+	if diff := cmp.Diff(want, f.sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
 	}
 }
 

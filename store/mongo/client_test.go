@@ -71,6 +71,7 @@ func TestListsAreTheSameByEveryRoad(t *testing.T) {
 		"slow":                {Slow: true},
 		"unused":              {Unused: true},
 		"unused and sought":   {Unused: true, Search: "NAME 1"},
+		"used since":          {UsedSince: 3, MadeBefore: 3},
 		"sought in an id":     {Search: "C1"},
 		"slow of a workspace": {Slow: true, Workspaces: []store.WorkspaceID{"acme"}},
 	} {

@@ -30,6 +30,7 @@ type clientRow struct {
 	Responsible store.AccountID    `json:"responsible"`
 	ConfirmBy   store.Time         `json:"confirm_by"`
 	Slow        bool               `json:"slow"`
+	Noted       bool               `json:"noted"`
 }
 
 func rowOf(c *store.Client) clientRow {
@@ -37,7 +38,7 @@ func rowOf(c *store.Client) clientRow {
 		Status: c.Status, Workspace: c.Workspace, Kind: c.ClientKind, Account: c.Account, Responsible: c.Responsible,
 		Search: strings.ToLower(strings.Join([]string{c.Name, c.Description, c.ClientKey, string(c.ID)}, "\x1f")),
 		Name:   strings.ToLower(c.Name), Created: c.CreatedAt, Expires: neverLast(c.ExpiresAt),
-		Ends: append([]store.Time{}, c.Ends()...), ConfirmBy: c.ConfirmBy, Slow: c.SlowSecret() != nil,
+		Ends: append([]store.Time{}, c.Ends()...), ConfirmBy: c.ConfirmBy, Slow: c.SlowSecret() != nil, Noted: c.Noted(),
 	}
 }
 
@@ -96,6 +97,12 @@ func clientConditions(q store.ClientQuery) []condition {
 	if q.Slow {
 		is("slow", true, "slow", "name", "_id")
 	}
+	if q.Noted {
+		is("noted", true, "noted", "name", "_id")
+	}
+	if q.UsedSince != 0 {
+		is("at", bson.D{{Key: "$gte", Value: q.UsedSince}}, "at", "_id")
+	}
 	if q.Unused {
 		is("at", store.Time(0), "at", "name", "_id")
 	}
@@ -116,6 +123,9 @@ func clientConditions(q store.ClientQuery) []condition {
 	}
 	if q.ExpiresBy != 0 {
 		is("expires", bson.D{{Key: "$lte", Value: int64(q.ExpiresBy)}}, "expires", "_id")
+	}
+	if q.MadeBefore != 0 {
+		is("created", bson.D{{Key: "$lt", Value: q.MadeBefore}}, "created", "_id")
 	}
 	if q.ClientKind != "" {
 		is("kind", q.ClientKind)

@@ -233,6 +233,7 @@ func (s *Store) Prune(ctx context.Context, now, keepUsage store.Time) error {
 		{string(store.KindIdempotency), before("expires_at", now)},
 		{string(store.KindHeartbeat), before("beat_at", now.Add(-time.Hour))},
 		{usageTotals, before("_id.hour", keepUsage)},
+		{usageSums, before("_id.hour", keepUsage)},
 	} {
 		err := s.retry(ctx, backgroundBudget, "prune "+old.collection, func(ctx context.Context) error {
 			_, err := s.db.Collection(old.collection).DeleteMany(ctx, old.filter)

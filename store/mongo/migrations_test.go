@@ -36,6 +36,12 @@ func TestADatabaseOfTheFirstVersionAnswersTodaysQueries(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+	if err := before.AddUsage(t.Context(), []store.Usage{
+		{Hour: 3_600_000, Client: "never", Secret: "a", Rule: "r", Outcome: store.OutcomeAllowed, Process: "p", Count: 3},
+		{Hour: 3_600_000, Client: "expires", Rule: "r", Outcome: store.OutcomeAllowed, Process: "p", Count: 4},
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
 	// Back to how the first version left it: without the fields and indexes since.
 	db := direct(t, uri).Database(name)
 	withoutList(t, db)
@@ -72,6 +78,10 @@ func TestADatabaseOfTheFirstVersionAnswersTodaysQueries(t *testing.T) {
 	list, err := s.Clients(t.Context(), store.ClientQuery{Responsible: []store.AccountID{"usr1"}})
 	if err != nil || len(list) != 1 || list[0].ID != "never" {
 		t.Errorf("clients of ada: got %v, %v; want never", list, err)
+	}
+	sums, err := s.UsageTotals(t.Context(), store.UsageTotalQuery{By: store.UsageByHour, Workspaces: []store.WorkspaceID{"wsp1"}})
+	if diff := cmp.Diff([]store.UsageTotal{{At: 3_600_000, Allowed: 7}}, sums); err != nil || diff != "" {
+		t.Errorf("usage totals: %v, got (+), want (-):\n%s", err, diff)
 	}
 	people, err := s.Accounts(t.Context(), store.AccountQuery{UserName: "ADA@example.com"})
 	if err != nil || len(people) != 1 {

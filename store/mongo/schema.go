@@ -18,6 +18,7 @@ import (
 // The collections that hold no records.
 const (
 	usageTotals = "usage"
+	usageSums   = "usage_sums"  // of workspaces
 	lastUse     = "last_use"    // by client and secret
 	clientList  = "client_list" // by client: see clientRow
 	meta        = "meta"
@@ -25,7 +26,7 @@ const (
 
 // schemaVersion is what this code reads and writes. A database at a lower one
 // is migrated when it is opened.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // migrations[n] brings the data of a database from version n to n+1. It may be
 // interrupted, repeated, and run by several nodes at once. The first has
@@ -35,6 +36,7 @@ func migrations() []func(context.Context, *Store) error {
 		func(context.Context, *Store) error { return nil },
 		rederive,
 		listClients,
+		func(ctx context.Context, s *Store) error { return errors.Join(listClients(ctx, s), sumUp(ctx, s)) },
 	}
 }
 
@@ -143,7 +145,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return s.outage("list the collections", err)
 	}
-	names := []string{meta, usageTotals, lastUse, clientList}
+	names := []string{meta, usageTotals, usageSums, lastUse, clientList}
 	for _, k := range store.Kinds() {
 		names = append(names, string(k))
 	}
@@ -183,8 +185,10 @@ func indexes() map[string][]driver.IndexModel {
 	userName := where(unique(fieldUserName), bson.D{{Key: fieldUserName, Value: exists}})
 	provisioned := where(index("provisioned", "name"), bson.D{{Key: "provisioned", Value: true}})
 	slow := where(index("slow", "name", "_id"), bson.D{{Key: "slow", Value: true}})
+	noted := where(index("noted", "name", "_id"), bson.D{{Key: "noted", Value: true}})
 	unused := where(index("at", "name", "_id"), bson.D{{Key: "at", Value: store.Time(0)}}) // left by the first use, and at rest from then on
 	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: bson.D{{Key: "$gt", Value: store.Time(0)}}}})
+	refusals := where(driver.IndexModel{Keys: latestRefusal(), Options: options.Index()}, bson.D{{Key: "refusal.at", Value: bson.D{{Key: "$gt", Value: store.Time(0)}}}})
 	return map[string][]driver.IndexModel{
 		string(store.KindClient):    {key},
 		string(store.KindAccount):   {unique("name"), index("teams", "name"), index("licence", "name"), userName, provisioned},
@@ -204,12 +208,13 @@ func indexes() map[string][]driver.IndexModel {
 			index("account", "at", "_id"), index("client", "at", "_id"), index("target", "at", "_id"),
 		},
 		usageTotals: {index(hoursFirst()...), where(index("_id.rule", "_id.hour"), bson.D{{Key: "_id.outcome", Value: store.OutcomeAllowed}})},
-		lastUse:     {index("_id.client", "_id.secret")},
+		usageSums:   {index("_id.workspace", "_id.hour"), index("_id.hour")},
+		lastUse:     {index("_id.client", "_id.secret"), refusals},
 		// One for each order, and one for each condition that may leave few.
 		clientList: {
 			index("name", "_id"), index("created", "_id"), index("expires", "_id"), index("at", "_id"),
 			index("account", "name", "_id"), index("responsible", "name", "_id"), index("workspace", "name", "_id"), index("status", "name", "_id"),
-			index("ends"), toConfirm, slow, unused,
+			index("ends"), toConfirm, slow, noted, unused,
 		},
 	}
 }

@@ -148,9 +148,10 @@ func (s *Store) LastUses(ctx context.Context, clients ...store.ClientID) ([]stor
 	found, err := collect[secretUse](ctx, s, "list last uses", func(ctx context.Context) (*driver.Cursor, error) {
 		return s.db.Collection(lastUse).Find(ctx, filter, options.Find().SetSort(ordered(1, "_id.client", "_id.secret")))
 	})
-	if err != nil {
-		return nil, err
-	}
+	return lastUses(found), err
+}
+
+func lastUses(found []*secretUse) []store.LastUse {
 	uses := make([]store.LastUse, 0, len(found))
 	for _, u := range found {
 		uses = append(uses, store.LastUse{
@@ -159,7 +160,7 @@ func (s *Store) LastUses(ctx context.Context, clients ...store.ClientID) ([]stor
 			RefusalAt: u.Refusal.At, RefusalAddress: u.Refusal.Address, RefusalEndpoint: u.Refusal.Endpoint,
 		})
 	}
-	return uses, nil
+	return uses
 }
 
 // RulesUsed reads of one client in the index by hours, which it enters once an

@@ -12,7 +12,7 @@ import (
 
 func clientTable() *table {
 	return &table{
-		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at", "responsible", "confirm_by", "slow"},
+		columns: []string{"workspace", "key", "sort_name", "search", "account", "kind", "status", "created_at", "expires_at", "responsible", "confirm_by", "slow", "noted"},
 		values: func(r store.Record) []any {
 			c := r.(*store.Client)
 			var key any // NULL: only keys are unique
@@ -22,7 +22,7 @@ func clientTable() *table {
 			return []any{
 				string(c.Workspace), key, strings.ToLower(c.Name), searchable(c.Name, c.Description, c.ClientKey, string(c.ID)),
 				string(c.Account), string(c.ClientKind), string(c.Status), int64(c.CreatedAt), expiry(c.ExpiresAt),
-				string(c.Responsible), int64(c.ConfirmBy), c.SlowSecret() != nil,
+				string(c.Responsible), int64(c.ConfirmBy), c.SlowSecret() != nil, c.Noted(),
 			}
 		},
 		links: func(r store.Record) []string {
@@ -96,7 +96,7 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 // search has no end in the order that is asked for, and only two indexes have its
 // text.
 func clientIndex(q store.ClientQuery) string {
-	if q.Search == "" || len(q.Workspaces) > 0 || q.Account != "" || len(q.Responsible) > 0 || q.EndsTo != 0 || q.ConfirmBy != 0 || q.Slow {
+	if q.Search == "" || len(q.Workspaces) > 0 || q.Account != "" || len(q.Responsible) > 0 || q.EndsTo != 0 || q.ConfirmBy != 0 || q.Slow || q.Noted {
 		return ""
 	}
 	return " INDEXED BY clients_by_name"
@@ -155,6 +155,12 @@ func clientConditions(q store.ClientQuery) *conditions {
 	if q.Unused {
 		c.and("+last_used = 0") // not by its index, which has them in no order that is asked for
 	}
+	if q.UsedSince != 0 {
+		c.and("+last_used >= ?", int64(q.UsedSince))
+	}
+	if q.MadeBefore != 0 {
+		c.and("+created_at < ?", int64(q.MadeBefore))
+	}
 	if q.ExpiresBy != 0 {
 		c.and("expires_at <= ?", int64(q.ExpiresBy))
 	}
@@ -167,6 +173,9 @@ func clientConditions(q store.ClientQuery) *conditions {
 	}
 	if q.Slow {
 		c.and("slow")
+	}
+	if q.Noted {
+		c.and("noted")
 	}
 	return c
 }

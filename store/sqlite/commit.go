@@ -149,6 +149,7 @@ func (s *Store) Prune(ctx context.Context, now, keepUsage store.Time) error {
 	// In small jobs: other writes get in between.
 	prunes := []func(*writer) (int, []store.Change, error){
 		func(w *writer) (int, []store.Change, error) { return w.pruneUsage(keepUsage) },
+		func(w *writer) (int, []store.Change, error) { return w.pruneUsageSums(keepUsage) },
 	}
 	for _, kind := range endingKinds() {
 		prunes = append(prunes, func(w *writer) (int, []store.Change, error) { return w.pruneEnded(kind, now) })

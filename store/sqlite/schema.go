@@ -108,6 +108,18 @@ func migrations() [][]string {
 		"CREATE INDEX usage_by_rule ON usage (rule, hour) WHERE outcome = 'allowed' AND rule > ''",
 	}, {
 		records("second_factors", ""),
+	}, {
+		// What the clients of a workspace did together; they did something before.
+		`CREATE TABLE usage_sums (workspace TEXT NOT NULL, hour INTEGER NOT NULL, rule TEXT NOT NULL, outcome TEXT NOT NULL,
+			process TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (workspace, hour, rule, outcome, process)) WITHOUT ROWID`,
+		"CREATE INDEX usage_sums_by_hour ON usage_sums (hour)",
+		`INSERT INTO usage_sums SELECT c.workspace, u.hour, u.rule, u.outcome, u.process, sum(u.count) FROM usage AS u JOIN clients AS c ON c.id = u.client
+			GROUP BY 1, 2, 3, 4, 5`,
+		"ALTER TABLE clients ADD COLUMN noted INTEGER NOT NULL DEFAULT 0",
+		`UPDATE clients SET noted = 1 WHERE status <> 'deleted' AND (coalesce(json_extract(doc, '$.warning'), '') > ''
+			OR EXISTS (SELECT 1 FROM json_each(doc, '$.secrets') AS s WHERE coalesce(json_extract(s.value, '$.leaked_at'), 0) > 0))`,
+		"CREATE INDEX clients_noted ON clients (sort_name, id) WHERE noted",
+		"CREATE INDEX last_use_by_refusal ON last_use (refusal_at DESC, client, secret) WHERE refusal_at > 0",
 	}}
 }
 
@@ -124,6 +136,6 @@ func records(name, columns string) string {
 func checked() []string {
 	return []string{
 		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "webhooks",
-		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "deliveries", "usage", "audit",
+		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "deliveries", "usage", "usage_sums", "audit",
 	}
 }

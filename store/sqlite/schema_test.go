@@ -63,6 +63,9 @@ func firstVersion(t *testing.T, dir string, accounts []*store.Account, clients [
 			string(c.ID), c.Revision, doc(c), string(c.Workspace), strings.ToLower(c.Name), strings.ToLower(c.Name), string(c.Account),
 			string(c.ClientKind), string(c.Status), int64(c.CreatedAt), expires)
 	}
+	if len(clients) > 0 {
+		exec("INSERT INTO usage (hour, client, secret, rule, outcome, process, count) VALUES (3600000, ?1, 'a', 'r', 'allowed', 'p', 3), (3600000, ?1, 'b', 'r', 'allowed', 'p', 4)", string(clients[0].ID))
+	}
 	exec(fmt.Sprintf("PRAGMA application_id = %d", 0x5073746e))
 	exec("PRAGMA user_version = 1")
 	if err := db.Close(); err != nil {
@@ -138,6 +141,12 @@ func TestAFileOfTheFirstVersionAnswersTodaysQueries(t *testing.T) {
 	ask(map[string][]string{"the revoked secret": {}, "the client": {"both"}, "of ada": {"both", "never"}}, map[string]store.ClientQuery{
 		"the revoked secret": ends(2500, 2501), "the client": ends(3000, 3001), "of ada": {Responsible: []store.AccountID{"usr1"}},
 	})
+
+	// What was counted then is added up now.
+	sums, err := s.UsageTotals(t.Context(), store.UsageTotalQuery{By: store.UsageByHour, Workspaces: []store.WorkspaceID{"wsp1"}})
+	if diff := cmp.Diff([]store.UsageTotal{{At: 3_600_000, Allowed: 7}}, sums); err != nil || diff != "" {
+		t.Errorf("usage totals: %v, got (+), want (-):\n%s", err, diff)
+	}
 
 	// People had no user names then; they get them now, each one's own in any case.
 	a, err := s.Account(t.Context(), "usr1")

@@ -106,10 +106,14 @@ func (s *Store) Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, e
 
 // LastUses implements store.UsageStore.
 func (s *Store) LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error) {
+	return s.lastUses(ctx, " WHERE client IN (SELECT value FROM json_each(?)) ORDER BY client, secret", jsonList(clients))
+}
+
+func (s *Store) lastUses(ctx context.Context, which string, args ...any) ([]store.LastUse, error) {
 	var out []store.LastUse
 	err := scan(ctx, "read last uses", func() (*sql.Rows, error) {
 		return s.reader.QueryContext(ctx, `SELECT client, secret, success_at, success_address, success_endpoint, refusal_at, refusal_address, refusal_endpoint
-			FROM last_use WHERE client IN (SELECT value FROM json_each(?)) ORDER BY client, secret`, jsonList(clients))
+			FROM last_use`+which, args...)
 	}, func(rows *sql.Rows) error {
 		var u store.LastUse
 		err := rows.Scan(&u.Client, &u.Secret, &u.SuccessAt, &u.SuccessAddress, &u.SuccessEndpoint, &u.RefusalAt, &u.RefusalAddress, &u.RefusalEndpoint)

@@ -32,7 +32,13 @@ func testClients(t *testing.T, s store.Store) {
 		"revoked":                  {Status: store.ClientRevoked, Now: now},
 		"deleted":                  {Status: store.ClientDeleted, Now: now},
 		"unused":                   {Unused: true},
+		"used since then":          {UsedSince: now},
+		"active and used since":    {Status: store.ClientActive, Now: now, UsedSince: start + 1},
+		"made before":              {MadeBefore: start + 3},
+		"unused and made before":   {Unused: true, MadeBefore: start + 5},
 		"slow":                     {Slow: true},
+		"noted":                    {Noted: true},
+		"noted and active":         {Noted: true, Status: store.ClientActive, Now: now},
 		"slow and revoked":         {Slow: true, Status: store.ClientRevoked, Now: now},
 		"expires soon":             {ExpiresBy: now},
 		"active and expires later": {Status: store.ClientActive, Now: now, ExpiresBy: now + 5},
@@ -147,8 +153,11 @@ func manyClients(t *testing.T, s store.Store) *model {
 		if i%5 == 0 {
 			c.ClientKey = fmt.Sprint("Key-", i)
 		}
+		if i%7 == 0 {
+			c.Warning = "made at the first start"
+		}
 		if i%4 == 0 {
-			c.Secrets = []store.ClientSecret{{ID: "1", SlowHash: "$2a$10$x", RevokedAt: store.Time(i % 8)}}
+			c.Secrets = []store.ClientSecret{{ID: "1", SlowHash: "$2a$10$x", RevokedAt: store.Time(i % 8), LeakedAt: store.Time(i % 3)}}
 		}
 		writes = append(writes, store.Insert(c))
 		if i%3 == 0 {

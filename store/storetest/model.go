@@ -111,8 +111,11 @@ func (m *model) wanted(c *store.Client, q store.ClientQuery) bool {
 		(q.Status == "" && state != store.ClientDeleted || q.Status == state) &&
 		strings.Contains(texts, strings.ToLower(q.Search)) &&
 		(!q.Unused || m.lastUse[c.ID] == 0) &&
+		(q.UsedSince == 0 || m.lastUse[c.ID] >= q.UsedSince) &&
+		(q.MadeBefore == 0 || c.CreatedAt < q.MadeBefore) &&
 		(q.EndsTo == 0 || slices.ContainsFunc(c.Ends(), func(t store.Time) bool { return q.EndsFrom <= t && t < q.EndsTo })) &&
 		(len(q.Responsible) == 0 || slices.Contains(q.Responsible, c.Responsible)) &&
+		(!q.Noted || c.Noted()) &&
 		(!q.Slow || c.SlowSecret() != nil) &&
 		(q.ConfirmBy == 0 || c.ConfirmBy != 0 && c.ConfirmBy <= q.ConfirmBy) &&
 		(q.ExpiresBy == 0 || c.ExpiresAt != 0 && c.ExpiresAt <= q.ExpiresBy)

@@ -119,11 +119,11 @@ func (g *generator) record() store.Record {
 			Workspace: store.WorkspaceID(g.pick("", "w", "W")), Account: store.AccountID(g.pick("a", "b")),
 			ClientKind: store.ClientKind(g.pick("service", "personal")), Status: store.ClientStatus(g.pick("active", "active", "pending", "revoked", "deleted")),
 			CreatedAt: start + store.Time(g.IntN(5)), ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2)),
-			Description: g.pick("", "", "désc"), Responsible: store.AccountID(g.pick("", "a", "b")),
+			Description: g.pick("", "", "désc"), Warning: g.pick("", "", "", "w"), Responsible: store.AccountID(g.pick("", "a", "b")),
 			ConfirmBy: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2)),
 			Secrets: []store.ClientSecret{
 				{ID: "s1", ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2))},
-				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2)), SlowHash: g.pick("", "$2a$10$x")},
+				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2)), LeakedAt: store.Time(g.IntN(2)), SlowHash: g.pick("", "$2a$10$x")},
 			},
 		}
 	}
@@ -141,6 +141,12 @@ func (g *generator) query() store.ClientQuery {
 		q.Search = g.pick("N", "x1", "%", "_", "É", "k")
 	}
 	q.Unused = g.IntN(5) == 0
+	if g.IntN(6) == 0 {
+		q.UsedSince = start + store.Time(g.IntN(6))
+	}
+	if g.IntN(6) == 0 {
+		q.MadeBefore = start + store.Time(g.IntN(6))
+	}
 	if g.IntN(5) == 0 {
 		q.ExpiresBy = start + store.Time(g.IntN(5))
 	}
@@ -151,7 +157,7 @@ func (g *generator) query() store.ClientQuery {
 	if g.IntN(5) == 0 {
 		q.Responsible = []store.AccountID{store.AccountID(g.pick("", "a", "c")), "b"}
 	}
-	q.Slow = g.IntN(5) == 0
+	q.Slow, q.Noted = g.IntN(5) == 0, g.IntN(5) == 0
 	if g.IntN(8) == 0 {
 		q.ConfirmBy = start + store.Time(g.IntN(5))
 	}

@@ -33,6 +33,12 @@ func testPrune(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatalf("add usage: %v", err)
 	}
+	sum := func(hour store.Time) store.UsageSum {
+		return store.UsageSum{Hour: hour, Workspace: "w", Outcome: "allowed", Process: "p", Count: 1}
+	}
+	if err := s.AddUsageSums(t.Context(), []store.UsageSum{sum(now.Add(-2 * day)), sum(now.Add(-day)), sum(now)}); err != nil {
+		t.Fatalf("add usage sums: %v", err)
+	}
 	if err := s.Beat(t.Context(), "node", 1); err != nil {
 		t.Fatalf("beat: %v", err)
 	}
@@ -45,6 +51,7 @@ func testPrune(t *testing.T, s store.Store) {
 		keys(all(t, s, store.KindRevocation, store.KindHeartbeat, store.KindClient, store.KindAudit, store.KindSession, store.KindIdempotency, store.KindDelivery)))
 	kept := usage(t, s, store.UsageQuery{})
 	same(t, "usage rows", 2, len(kept))
+	same(t, "hours with usage sums", 2, len(totals(t, s, store.UsageTotalQuery{By: store.UsageByHour})))
 	same(t, "last uses", 1, len(lastUses(t, s, "c")))
 
 	if err := s.Prune(t.Context(), now.Add(2*time.Hour), now.Add(-day)); err != nil {
@@ -74,9 +81,15 @@ func testContexts(t *testing.T, s store.Store) {
 		"Commit of two": func(ctx context.Context) error {
 			return s.Commit(ctx, store.Insert(&store.Team{ID: "no", Name: "no"}), store.Insert(&store.Lease{ID: "no"}))
 		},
-		"Beat":                  func(ctx context.Context) error { return s.Beat(ctx, "no", 1) },
-		"Prune":                 func(ctx context.Context) error { return s.Prune(ctx, 1, 1) },
-		"Watch":                 func(ctx context.Context) error { _, err := s.Watch(ctx, ""); return err },
+		"Beat":         func(ctx context.Context) error { return s.Beat(ctx, "no", 1) },
+		"Prune":        func(ctx context.Context) error { return s.Prune(ctx, 1, 1) },
+		"Watch":        func(ctx context.Context) error { _, err := s.Watch(ctx, ""); return err },
+		"AddUsageSums": func(ctx context.Context) error { return s.AddUsageSums(ctx, []store.UsageSum{{Hour: 1, Count: 1}}) },
+		"UsageTotals": func(ctx context.Context) error {
+			_, err := s.UsageTotals(ctx, store.UsageTotalQuery{By: store.UsageByHour})
+			return err
+		},
+		"LastRefusals":          func(ctx context.Context) error { _, err := s.LastRefusals(ctx, nil, 1); return err },
 		"AddUsage":              func(ctx context.Context) error { return s.AddUsage(ctx, []store.Usage{{Hour: 1, Count: 1}}, nil) },
 		"Usage":                 func(ctx context.Context) error { _, err := s.Usage(ctx, store.UsageQuery{}); return err },
 		"LastUses":              func(ctx context.Context) error { _, err := s.LastUses(ctx, "there"); return err },

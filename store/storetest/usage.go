@@ -15,6 +15,9 @@ func testUsage(t *testing.T, s store.Store) {
 	t.Run("last uses", func(t *testing.T) { testLastUses(t, s) })
 	t.Run("rules used", func(t *testing.T) { testRulesUsed(t, s) })
 	t.Run("last uses of a client that changes", func(t *testing.T) { testUsesOfAChangingClient(t, s) })
+	t.Run("sums", func(t *testing.T) { testUsageSums(t, s) })
+	t.Run("totals by client", func(t *testing.T) { testTotalsByClient(t, s) })
+	t.Run("last refusals", func(t *testing.T) { testLastRefusals(t, s) })
 	t.Run("usage of many processes at once", func(t *testing.T) {
 		const processes, rounds = 8, 10
 		row := store.Usage{Hour: start, Client: "many", Secret: "s", Outcome: store.OutcomeAllowed}

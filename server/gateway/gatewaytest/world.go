@@ -299,6 +299,9 @@ func (w *World) AddUsage(_ context.Context, rows []store.Usage, uses []store.Las
 	return nil
 }
 
+// AddUsageSums forgets what AddUsage keeps more of.
+func (w *World) AddUsageSums(context.Context, []store.UsageSum) error { return nil }
+
 // Commit forgets the keys that are made: the ring knows them.
 func (w *World) Commit(context.Context, ...store.Write) error { return nil }
 
