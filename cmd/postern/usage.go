@@ -16,11 +16,22 @@ import (
 )
 
 func (a *remote) usageCommand() *cobra.Command {
-	var client, since, until string
+	var client, since, until, workspace string
+	var summary bool
+	var days int
 	c := a.command(command{
 		use: "usage", short: "Show who called what, and when last",
-		example: `  postern usage --client cli0123 --since 7d`,
+		example: `  postern usage --client cli0123 --since 7d
+  postern usage --summary --workspace default --days 30`,
 		run: func(ctx context.Context, s *session, _ []string) error {
+			for name, of := range map[string]bool{"client": false, "since": false, "until": false, "workspace": true, "days": true} {
+				if s.cmd.Flags().Changed(name) && of != summary {
+					return usageError("--%s is not for this: --summary takes --workspace and --days, and without it there are --client, --since and --until", name)
+				}
+			}
+			if summary {
+				return s.usageSummary(ctx, workspace, days)
+			}
 			q := url.Values{}
 			set(q, "client", client)
 			for name, text := range map[string]string{"from": since, "to": until} {
@@ -44,6 +55,9 @@ func (a *remote) usageCommand() *cobra.Command {
 	f.StringVar(&client, "client", "", "only of this client, with its rules and endpoints")
 	f.StringVar(&since, "since", "24h", "from then on: a time, or how long ago, such as 7d")
 	f.StringVar(&until, "until", "", "up to then")
+	f.BoolVar(&summary, "summary", false, "what all clients did together, and who and what did the most")
+	f.StringVar(&workspace, "workspace", "", "sum up this workspace (default: all that you may read)")
+	f.IntVar(&days, "days", 1, "sum up so many days: 1 is the last 24 hours, up to 7 are by the hour")
 	return c
 }
 

@@ -55,6 +55,8 @@ type Store interface {
 	Commit(ctx context.Context, writes ...store.Write) error
 	Usage(ctx context.Context, q store.UsageQuery) ([]store.Usage, error)
 	LastUses(ctx context.Context, clients ...store.ClientID) ([]store.LastUse, error)
+	UsageTotals(ctx context.Context, q store.UsageTotalQuery) ([]store.UsageTotal, error)
+	LastRefusals(ctx context.Context, workspaces []store.WorkspaceID, limit int) ([]store.LastUse, error)
 	RulesUsed(ctx context.Context, client store.ClientID, rules []string) (map[string]store.Time, error)
 }
 

@@ -117,14 +117,16 @@ var (
 	opWebhookDeliveries = Operation{Name: "webhook.deliveries", Method: "GET", Path: root + "/webhooks/{webhook}/deliveries", Tag: "webhooks", Text: "List what was sent to a webhook, and what waits, the newest first"}
 	opDeliveryRetry     = Operation{Name: "delivery.retry", Method: "POST", Path: root + "/webhooks/{webhook}/deliveries/{delivery}/retry", Tag: "webhooks", Text: "Send an event once more"}
 
-	opUsage       = Operation{Name: "usage.read", Method: "GET", Path: root + "/usage", Tag: "usage", Text: "Counters and last uses of clients"}
-	opAuditList   = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
-	opAuditGet    = Operation{Name: "audit.get", Method: "GET", Path: root + "/audit/{entry}", Tag: "audit", Text: "Get an audit entry"}
-	opAuditExport = Operation{Name: "audit.export", Method: "GET", Path: root + "/audit/export", Tag: "audit", Text: "Stream audit entries, oldest first, one JSON object a line"}
-	opAuditVerify = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
-	opCheck       = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
-	opEndpoints   = Operation{Name: "endpoint.list", Method: "GET", Path: root + "/endpoints", Tag: "apis", Text: "List the endpoints that the presented credential may call", AnyToken: true}
-	opBackup      = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
+	opUsage        = Operation{Name: "usage.read", Method: "GET", Path: root + "/usage", Tag: "usage", Text: "Counters and last uses of clients"}
+	opUsageSummary = Operation{Name: "usage.summary", Method: "GET", Path: root + "/usage/summary", Tag: "usage", Text: "What the clients of a workspace did together, by hour or day, and who did the most"}
+	opOverview     = Operation{Name: "overview.read", Method: "GET", Path: root + "/overview", Tag: "workspaces", Text: "What a workspace has, and what in it needs somebody"}
+	opAuditList    = Operation{Name: "audit.list", Method: "GET", Path: root + "/audit", Tag: "audit", Text: "List audit entries"}
+	opAuditGet     = Operation{Name: "audit.get", Method: "GET", Path: root + "/audit/{entry}", Tag: "audit", Text: "Get an audit entry"}
+	opAuditExport  = Operation{Name: "audit.export", Method: "GET", Path: root + "/audit/export", Tag: "audit", Text: "Stream audit entries, oldest first, one JSON object a line"}
+	opAuditVerify  = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
+	opCheck        = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
+	opEndpoints    = Operation{Name: "endpoint.list", Method: "GET", Path: root + "/endpoints", Tag: "apis", Text: "List the endpoints that the presented credential may call", AnyToken: true}
+	opBackup       = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
 )
 
 // Operations returns every operation: the catalogue of Postern's own API.
@@ -146,7 +148,7 @@ func Operations() []Operation {
 		opTOTPStart, opTOTPConfirm, opTOTPDelete, opAccountNoTOTP,
 		opTakeOver, opTransfer, opWorkspaceDrop,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
-		opUsage, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,
+		opUsage, opUsageSummary, opOverview, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,
 	}
 }
 

@@ -93,6 +93,8 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["webhook.deliveries"] = w.Deliveries(ctx, by, "x", store.DeliveryQuery{})
 	_, errs["delivery.retry"] = w.RetryDelivery(ctx, by, "x", "y")
 	_, errs["usage.read"] = w.Usage(ctx, by, "", 0, 0)
+	_, errs["usage.summary"] = w.UsageSummary(ctx, by, "", 1)
+	_, errs["overview.read"] = w.Overview(ctx, by, ws)
 	_, errs["audit.list"] = w.Audit(ctx, by, "", store.AuditQuery{})
 	_, errs["audit.get"] = w.AuditEntry(ctx, by, w.entryID())
 	errs["audit.export"] = w.ExportAudit(ctx, by, "", store.AuditQuery{}, func(*store.AuditEntry) error { return nil })

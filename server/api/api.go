@@ -127,6 +127,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.keys()
 	m.webhooks()
 	m.records()
+	m.overviews()
 	m.unused()
 	m.check()
 	m.endpoints()

@@ -151,15 +151,9 @@ func (m *mounted) usage(ctx context.Context, by *admin.Actor, in *usageInput) (*
 	if err != nil {
 		return nil, err
 	}
-	out := &struct{ Body Usage }{Usage{make([]Counter, len(report.Counters)), make([]LastUse, len(report.LastUses))}}
+	out := &struct{ Body Usage }{Usage{make([]Counter, len(report.Counters)), wireLastUses(report.LastUses)}}
 	for i, c := range report.Counters {
 		out.Body.Counters[i] = Counter{Time(c.Hour), string(c.Client), string(c.Secret), c.Rule, string(c.Outcome), c.Count}
-	}
-	for i, u := range report.LastUses {
-		out.Body.LastUses[i] = LastUse{
-			string(u.Client), string(u.Secret), Time(u.SuccessAt), u.SuccessAddress, u.SuccessEndpoint,
-			Time(u.RefusalAt), u.RefusalAddress, u.RefusalEndpoint,
-		}
 	}
 	return out, nil
 }

@@ -52,7 +52,7 @@ func TestW01ForeignIDsOpenNothing(t *testing.T) {
 		"team.edit":          {"description": "mine"},
 	}
 	queries := map[string]string{
-		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id,
+		"client.list": "?workspace=default", "role.list": "?workspace=default", "grant.list": "?workspace=default", "usage.read": "?client=" + victim.id, "usage.summary": "?workspace=default",
 		"audit.list": "?workspace=default", "audit.export": "?workspace=default", "audit.verify": "?workspace=default", "webhook.list": "?workspace=default",
 	}
 	own := map[string]bool{"endpoint.list": true, "api.list": true, "workspace.list": true, "account.list": true, "account.get": true, "team.list": true, "team.get": true, "team.members": true, "me.get": true} // lists of what is one's own; accounts and teams are the installation's
