@@ -35,6 +35,7 @@ func (r clientRow) Role() string {
 
 // clientsPage is the table of clients.
 type clientsPage struct {
+	Tiles    tiles
 	Form     form
 	Filtered bool
 	Rows     []clientRow
@@ -96,11 +97,23 @@ func clientFilters(q url.Values) url.Values {
 func (v *visit) clientList(q url.Values, limit int) admin.ClientList {
 	return admin.ClientList{
 		Workspace: v.workspace.Name, Cursor: q.Get("cursor"), Orphaned: q.Get("used") == "orphaned",
-		Query: store.ClientQuery{
+		Query: v.withUse(q.Get("used"), store.ClientQuery{
 			Search: q.Get("search"), Status: store.ClientStatus(q.Get("status")), ClientKind: store.ClientKind(q.Get("kind")),
 			Unused: q.Get("used") == "never", Sort: store.ClientSort(q.Get("sort")), Desc: q.Has("desc"), Limit: limit,
-		},
+		}),
 	}
+}
+
+// withUse adds what the filter of use asks: what the figures above the table count.
+func (v *visit) withUse(used string, q store.ClientQuery) store.ClientQuery {
+	now := store.At(v.console.Now())
+	switch used {
+	case "forgotten":
+		q.Unused, q.MadeBefore = true, now.Add(-admin.ForgottenAfter)
+	case "expiring":
+		q.ExpiresBy = now.Add(admin.ExpiringSoon)
+	}
+	return q
 }
 
 // errNoWorkspace is what a person hears who may see no workspace.
@@ -115,6 +128,12 @@ func clients(v *visit) error {
 	p.Form.Values = p.Query
 	for _, name := range []string{"search", "status", "kind", "used"} {
 		p.Filtered = p.Filtered || p.Query.Has(name)
+	}
+	if v.GetHeader("HX-Request") == "" { // what a filter changes is below them
+		var err error
+		if p.Tiles.Clients, p.Tiles.Traffic, err = v.console.Admin.Figures(ctx, v.by, v.workspace); err != nil {
+			return err
+		}
 	}
 	list := v.clientList(p.Query, 50)
 	list.Cursor = query.Get("cursor")

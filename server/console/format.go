@@ -26,6 +26,7 @@ func (c *Console) funcs() template.FuncMap {
 		"exact":    func(t store.Time) template.HTML { return moment(t, exact(t)) },
 		"count":    count[int],
 		"count64":  count[int64],
+		"capped":   capped,
 		"plural":   plural,
 		"sentence": sentence,
 		"initials": initials,
