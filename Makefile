@@ -6,7 +6,7 @@ export GOFLAGS := -trimpath -tags=nomsgpack -buildvcs=false
 # Bytes that bin/postern may have.
 MAX_SIZE := 48000000
 # Packages whose tests run a binary that Go does not bring along.
-NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/gateway/traefiktest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/... ./server/console/browsertest/...
+NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/nginxtest/... ./server/gateway/traefiktest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/... ./server/console/browsertest/... ./server/console/oidctest/...
 # Packages with goroutines of their own; less the browser tests, which would
 # compile the browser's whole protocol once more and race nothing new.
 RACE_PKGS ?= ./policy/... ./store/... ./server/...
@@ -56,7 +56,7 @@ fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 	done
 
 screenshots: ## docs/screenshots/*.png, as the browser tests see the console
-	@.ci/tools chromium axe
+	@.ci/tools chromium axe oidc-provider
 	. "$(ENV)"; POSTERN_SCREENSHOTS="$(CURDIR)/docs/screenshots" go test -count=1 $(TESTFLAGS) ./server/console/browsertest
 
 bench: with-mongo ## measure what is promised, at full size: half an hour
@@ -82,4 +82,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis chromium axe
+	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis chromium axe oidc-provider

@@ -38,6 +38,8 @@ type Config struct {
 	OTel       OTel       `koanf:"otel"`
 	Outbound   Outbound   `koanf:"outbound"`
 	Mail       Mail       `koanf:"mail"`
+	OIDC       OIDC       `koanf:"oidc"`
+	Console    Console    `koanf:"console"`
 	Bootstrap  Bootstrap  `koanf:"bootstrap"`
 }
 
@@ -155,6 +157,23 @@ type Mail struct {
 	Username string `koanf:"username" doc:"who logs in to the SMTP server; empty for no login"`
 	Password Secret `koanf:"password" doc:"the password of mail.username"`
 	TLS      string `koanf:"tls" default:"starttls" oneof:"starttls|tls|none" doc:"how the connection is encrypted; none is for a server on this machine"`
+}
+
+// OIDC is the identity provider by which people sign in to the console.
+type OIDC struct {
+	Issuer         string      `koanf:"issuer" doc:"https URL of an OpenID Connect provider, as it names itself; empty for none"`
+	ClientID       string      `koanf:"client_id" doc:"id that the provider gave Postern; its redirect URI is the public URL and /console/oidc/callback"`
+	ClientSecret   Secret      `koanf:"client_secret" doc:"the secret of oidc.client_id; empty for a public client"`
+	Scopes         string      `koanf:"scopes" default:"openid profile email" doc:"what is asked of the provider, separated by spaces; openid among it"`
+	NameClaim      string      `koanf:"name_claim" doc:"claim that names a person, and that nobody chooses for themselves; empty for preferred_username, else email"`
+	GroupsClaim    string      `koanf:"groups_claim" default:"groups" doc:"claim with the names of a person's groups"`
+	CreateAccounts bool        `koanf:"create_accounts" default:"false" doc:"make an account for whoever signs in by the provider and has none"`
+	Teams          []GroupTeam `koanf:"teams" doc:"teams of the provider's groups; a group that is not named is the team of its own name"`
+}
+
+// Console is about the pages for people.
+type Console struct {
+	PasswordSignIn bool `koanf:"password_sign_in" default:"true" doc:"whether people sign in to the console by password; false needs oidc.issuer"`
 }
 
 // Bootstrap is what the first start on an empty store makes.

@@ -99,6 +99,8 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
+const groupTeams = "list of group=team"
+
 // typeName says in words what at points to; empty for a section.
 func typeName(at any) string {
 	switch at.(type) {
@@ -118,6 +120,8 @@ func typeName(at any) string {
 		return "rate"
 	case *[]netip.Prefix:
 		return "list of networks"
+	case *[]GroupTeam:
+		return groupTeams
 	}
 	return ""
 }

@@ -28,6 +28,8 @@ func another(t *testing.T, k config.Key) string {
 		return "7/h"
 	case "list of networks":
 		return "10.0.0.0/8,fd00::/8"
+	case "list of group=team":
+		return "CN=ops,OU=groups=ops;readers=read"
 	}
 	for value := range strings.SplitSeq(k.Type, "|") {
 		if value != k.Default {

@@ -50,6 +50,12 @@ func yamlValue(at any, redact bool) string {
 			items[i] = strconv.Quote(p.String())
 		}
 		return "[" + strings.Join(items, ", ") + "]"
+	case *[]GroupTeam:
+		items := make([]string, len(*at))
+		for i, g := range *at {
+			items[i] = strconv.Quote(g.String())
+		}
+		return "[" + strings.Join(items, ", ") + "]"
 	case *[]Lifetime:
 		return "[" + strings.ReplaceAll(format(at), ",", ", ") + "]"
 	}

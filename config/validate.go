@@ -42,6 +42,7 @@ func (c Config) Validate() error {
 	c.validateStore(fault)
 	c.validateClients(fault)
 	c.validateMail(fault)
+	c.validateOIDC(fault)
 	if c.Tokens.AccessTTL > 0 && c.Tokens.AccessTTL < time.Second {
 		fault("tokens.access_ttl", "%s is too short, must be at least 1s", c.Tokens.AccessTTL)
 	}
@@ -239,4 +240,41 @@ func onLoopback(hostport string) bool {
 func isLoopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+func (c Config) validateOIDC(fault faultFunc) {
+	o := c.OIDC
+	if o.Issuer == "" {
+		for _, key := range []struct {
+			name string
+			set  bool
+		}{
+			{"oidc.client_id", o.ClientID != ""}, {"oidc.client_secret", o.ClientSecret.IsSet()}, {"oidc.create_accounts", o.CreateAccounts}, {"oidc.teams", len(o.Teams) > 0},
+		} {
+			if key.set {
+				fault("oidc.issuer", "is required with %s", key.name)
+				break
+			}
+		}
+		if !c.Console.PasswordSignIn {
+			fault("console.password_sign_in", "false is not allowed without oidc.issuer: nobody could sign in")
+		}
+		return
+	}
+	u, err := url.Parse(o.Issuer)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Host == "" || strings.ContainsAny(o.Issuer, "?#"):
+		fault("oidc.issuer", "%s is not an https URL without a query, such as https://login.example.com", shown(o.Issuer))
+	case u.User != nil:
+		fault("oidc.issuer", "must not hold a user or password")
+	}
+	if o.ClientID == "" {
+		fault("oidc.client_id", "is required with oidc.issuer")
+	}
+	if !slices.Contains(strings.Fields(o.Scopes), "openid") {
+		fault("oidc.scopes", "%s is not allowed, openid must be among it", shown(o.Scopes))
+	}
+	if o.GroupsClaim == "" {
+		fault("oidc.groups_claim", "is required")
+	}
 }

@@ -42,6 +42,8 @@ func parse(at any, text string) (err error) {
 		})
 	case *[]netip.Prefix:
 		*at, err = parseList(text, parsePrefix)
+	case *[]GroupTeam:
+		*at, err = parseGroupTeams(text)
 	}
 	return err
 }
@@ -90,16 +92,20 @@ func format(at any) string {
 		return formatList(*at)
 	case *[]netip.Prefix:
 		return formatList(*at)
+	case *[]GroupTeam:
+		return joined(*at, ";")
 	}
 	return fmt.Sprint(at) // a Lifetime or a Rate
 }
 
-func formatList[T fmt.Stringer](list []T) string {
+func formatList[T fmt.Stringer](list []T) string { return joined(list, ",") }
+
+func joined[T fmt.Stringer](list []T, by string) string {
 	items := make([]string, len(list))
 	for i, v := range list {
 		items[i] = v.String()
 	}
-	return strings.Join(items, ",")
+	return strings.Join(items, by)
 }
 
 // asText returns a value of a YAML file as the text that parse reads for at.
@@ -131,6 +137,9 @@ func asText(at, value any) (string, error) {
 				return "", fmt.Errorf("has item %d that is not text, want a %s", i+1, want)
 			}
 			items[i] = text
+		}
+		if want == groupTeams {
+			return strings.Join(items, "\n"), nil
 		}
 		return strings.Join(items, ","), nil
 	case map[string]any:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,5 +102,18 @@ func TestSecretsCompareByText(t *testing.T) {
 	var none config.Secret
 	if none.IsSet() || none.Reveal() != "" || config.NewSecret("").IsSet() || !a.IsSet() {
 		t.Error("only a text that is not empty is set")
+	}
+}
+
+func TestTeamsOfGroups(t *testing.T) {
+	c, _, err := load("oidc: {teams: ['CN=ops,OU=groups=ops', 'read ers=readers']}", nil, nil)
+	want := []config.GroupTeam{{Group: "CN=ops,OU=groups", Team: "ops"}, {Group: "read ers", Team: "readers"}}
+	if err != nil || !slices.Equal(c.OIDC.Teams, want) {
+		t.Errorf("got %v, %v; want %v", c.OIDC.Teams, err, want)
+	}
+	for _, bad := range []string{"ops", "=ops", "ops=", "a=b;a=c"} {
+		if _, _, err := load("", []string{"POSTERN_OIDC_TEAMS=" + bad}, nil); err == nil || !strings.Contains(err.Error(), "POSTERN_OIDC_TEAMS") {
+			t.Errorf("%q: got %v, want a fault", bad, err)
+		}
 	}
 }

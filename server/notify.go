@@ -27,11 +27,16 @@ func (s *Server) deliverer() (*notify.Deliverer, error) {
 	}
 	return notify.New(notify.Options{
 		Store: o.Store, KEK: o.KEK, Node: s.node, Mailer: mailer,
-		Client:   outbound.New(outbound.Options{Allow: o.OutboundAllow, Roots: o.OutboundRoots, Agent: "Postern/" + o.Version}),
+		Client:   s.outbound(),
 		Webhooks: func() []*store.Webhook { return s.state.Webhooks() },
 		Gone:     func(ctx context.Context, w *store.Webhook) error { return s.admin.WebhookGone(ctx, w) },
 		Observe:  s.metrics.Delivered, Now: o.Now, Log: o.Log,
 	}), nil
+}
+
+// outbound is the client for calls to others.
+func (s *Server) outbound() *outbound.Client {
+	return outbound.New(outbound.Options{Allow: s.o.OutboundAllow, Roots: s.o.OutboundRoots, Agent: "Postern/" + s.o.Version})
 }
 
 // rotationFailed tells that a key was not rotated.

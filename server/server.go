@@ -70,6 +70,10 @@ type Options struct {
 	OutboundRoots *x509.CertPool      // whom they believe; nil means the system's
 	Mail          *notify.MailOptions // nil: no mail is sent
 
+	OIDC           *console.OIDC     // the identity provider of the console, but its HTTP; nil is none
+	CreateAccounts bool              // for whom it vouches
+	GroupTeams     map[string]string // see admin.Options
+
 	TokenRate, IntrospectRate limit.Rate
 	FailuresPerClientAddress  limit.Rate
 	FailuresPerAddress        limit.Rate
@@ -166,6 +170,7 @@ func (s *Server) rooms() error {
 		ExpiryChoices: o.ExpiryChoices, UsageRetention: o.UsageRetention, Node: s.node, OnLeak: s.metrics.Leaked,
 		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
 		MayMail: o.Mail != nil, Wake: s.notify.Wake,
+		CreateAccounts: o.CreateAccounts, GroupTeams: o.GroupTeams,
 	})
 	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
 	decoys, err := o.KEK.Derive("costs of decoys")
@@ -226,13 +231,23 @@ func (s *Server) doors() error {
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
 	s.console = console.New(console.Options{
-		Admin: s.admin, Issuer: o.Issuer, Version: o.Version, Address: address, Now: o.Now, Log: o.Log,
+		Admin: s.admin, Issuer: o.Issuer, Version: o.Version, Address: address, OIDC: s.provider(), Now: o.Now, Log: o.Log,
 	})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
 	return nil
+}
+
+// provider is the identity provider, called by the client for calls to others.
+func (s *Server) provider() *console.OIDC {
+	if s.o.OIDC == nil {
+		return nil
+	}
+	p := *s.o.OIDC
+	p.HTTP = s.outbound().HTTP()
+	return &p
 }
 
 // decided counts a decision.

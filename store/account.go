@@ -54,6 +54,11 @@ type Account struct {
 	// EmailNotPrimary: that system said that Email is not the one it prefers.
 	EmailNotPrimary bool `json:"email_not_primary,omitempty"`
 
+	// Who the person is at the identity provider, once they signed in by it.
+	Issuer        string   `json:"issuer,omitempty"`
+	Subject       string   `json:"subject,omitempty"`
+	ProviderTeams []TeamID `json:"provider_teams,omitempty"` // those of Teams that its groups gave
+
 	Warning    string    `json:"warning,omitempty"`
 	CreatedAt  Time      `json:"created_at"`
 	CreatedBy  AccountID `json:"created_by,omitempty"`

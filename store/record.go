@@ -26,11 +26,12 @@ const (
 	KindSession      Kind = "sessions"
 	KindIdempotency  Kind = "idempotency"
 	KindSecondFactor Kind = "second_factors"
+	KindIdentity     Kind = "identities"
 )
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return append(WatchedKinds(), KindAudit, KindChain, KindLease, KindDelivery, KindSession, KindIdempotency, KindSecondFactor)
+	return append(WatchedKinds(), KindAudit, KindChain, KindLease, KindDelivery, KindSession, KindIdempotency, KindSecondFactor, KindIdentity)
 }
 
 // WatchedKinds returns the kinds whose changes come through the feed.
@@ -93,6 +94,8 @@ func New(k Kind) (Record, error) {
 		return new(Idempotency), nil
 	case KindSecondFactor:
 		return new(SecondFactor), nil
+	case KindIdentity:
+		return new(Identity), nil
 	default:
 		return nil, fmt.Errorf("no record is of kind %q", string(k))
 	}

@@ -59,6 +59,31 @@ func (f *SecondFactor) WithRev(rev int64) Record {
 	return &copied
 }
 
+// Identity says whose account somebody at an identity provider has. Its key is a
+// SHA-256 over the issuer and the subject (OpenID Connect Core section 2), in
+// hexadecimal, so that each has one account at most.
+type Identity struct {
+	ID       string    `json:"_id"`
+	Revision int64     `json:"revision"`
+	Account  AccountID `json:"account"`
+}
+
+// Kind is KindIdentity.
+func (i *Identity) Kind() Kind { return KindIdentity }
+
+// Key is the hash.
+func (i *Identity) Key() string { return i.ID }
+
+// Rev is the revision.
+func (i *Identity) Rev() int64 { return i.Revision }
+
+// WithRev returns a copy at another revision.
+func (i *Identity) WithRev(rev int64) Record {
+	copied := *i
+	copied.Revision = rev
+	return &copied
+}
+
 // Idempotency remembers what a request with an Idempotency-Key made, so that a
 // repeat makes nothing more. Its key is a SHA-256 over the actor and the header,
 // in hexadecimal.

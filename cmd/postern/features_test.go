@@ -91,6 +91,7 @@ var features = []feature{
 	{id: "Opened", text: "Beside the roles stand the endpoints that they open.", operations: []string{"role.endpoints"}, commands: []string{"role endpoints"}, console: true, tests: []string{"TestARoleSaysWhichEndpointsItOpens"}},
 	{id: "Unused", text: "What a client's rights reach and it has not used in 90 days, by rule; and what of a role nobody has.", operations: []string{"client.unused", "role.unused"}, commands: []string{"client unused", "role unused"}, console: true, tests: []string{"TestUnused"}},
 	{id: "Second factor", text: "People add a telephone's one-time codes to their password, with recovery codes; an administrator removes what is lost.", operations: []string{"me.totp.start", "me.totp.confirm", "me.totp.delete", "account.totp.delete"}, commands: []string{"me totp start", "me totp confirm", "account totp delete"}, console: true, tests: []string{"TestSecondFactor"}},
+	{id: "Provider", text: "People sign in to the console by an OpenID Connect provider, whose groups give them teams.", operations: []string{"account.adopt"}, routes: []string{"GET /console/oidc/start"}, commands: []string{"account adopt"}, tests: []string{"TestSignInByAProvider", "TestProvider"}},
 	{id: "Scan", text: "Secrets in files and in the history of git are found by their checksum, offline, and can be reported.", operations: []string{"client.leak"}, commands: []string{"scan"}, tests: []string{"TestScan"}},
 }
 

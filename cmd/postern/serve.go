@@ -14,6 +14,7 @@ import (
 
 	"postern/config"
 	"postern/server"
+	"postern/server/console"
 	"postern/server/keys"
 	"postern/server/limit"
 	"postern/server/notify"
@@ -235,6 +236,16 @@ func serverOptions(cfg config.Config) server.Options {
 	o.OutboundAllow = cfg.Outbound.Allow
 	if cfg.Mail.Address != "" {
 		o.Mail = new(mailOptions(&cfg.Mail))
+	}
+	if p := cfg.OIDC; p.Issuer != "" {
+		o.OIDC = &console.OIDC{
+			Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: secret.Of(p.ClientSecret.Reveal()), Scopes: strings.Fields(p.Scopes),
+			NameClaim: p.NameClaim, GroupsClaim: p.GroupsClaim, Only: !cfg.Console.PasswordSignIn,
+		}
+		o.CreateAccounts, o.GroupTeams = p.CreateAccounts, map[string]string{}
+		for _, g := range p.Teams {
+			o.GroupTeams[g.Group] = g.Team
+		}
 	}
 	o.DefaultExpiry = time.Duration(cfg.Clients.DefaultExpiry)
 	for _, life := range cfg.Clients.ExpiryChoices {

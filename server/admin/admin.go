@@ -79,6 +79,12 @@ type Options struct {
 
 	UsageRetention time.Duration // how long usage is kept; 0 means 90 days
 
+	// CreateAccounts: who signs in by the identity provider and is unknown gets an
+	// account. GroupTeams says the team of a group of the provider, by name; a group
+	// that it does not hold is the team of its own name.
+	CreateAccounts bool
+	GroupTeams     map[string]string
+
 	// Node is this node's name, unlike any other's: of two nodes one sweeps.
 	Node string
 
@@ -138,6 +144,8 @@ type Actor struct {
 
 	// second: the second factor, which the account may have, was there too.
 	second bool
+	// proved is when who it is was proved; 0 is at this moment.
+	proved store.Time
 	// session is the id of the one that the request came in.
 	session string
 	// once is what is remembered of the change that it makes.

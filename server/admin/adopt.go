@@ -15,8 +15,10 @@ var (
 
 // AdoptAccount lets provisioning see and change a person who was made by hand.
 // userName is what provisioning calls the person; empty is the mail address, else
-// the account's name. Whoever provisions could then make somebody else sign in as
-// the person, so it is a gift of all that the person holds.
+// the account's name. It is what the identity provider calls the person, too, who
+// is linked at the next sign-in by it; a link of before ends. Whoever provisions
+// could then make somebody else sign in as the person, so it is a gift of all that
+// the person holds.
 func (a *Admin) AdoptAccount(ctx context.Context, by *Actor, idOrName, userName string) (*store.Account, error) {
 	old, err := a.changeable(ctx, by, opAccountAdopt, idOrName)
 	if err == nil {
@@ -41,10 +43,15 @@ func (a *Admin) AdoptAccount(ctx context.Context, by *Actor, idOrName, userName 
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	if old.Provisioned && acc.UserName == old.UserName {
+	if old.Provisioned && acc.UserName == old.UserName && old.Subject == "" {
 		return old, nil
 	}
-	err = a.change(ctx, by, entry{operation: opAccountAdopt.Name, workspace: a.systemID(), before: old, after: &acc, name: acc.Name}, store.Update(&acc))
+	acc.Issuer, acc.Subject = "", ""
+	unlink, err := a.unlinked(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	err = a.change(ctx, by, entry{operation: opAccountAdopt.Name, workspace: a.systemID(), before: old, after: &acc, name: acc.Name}, append(unlink, store.Update(&acc))...)
 	return stored(&acc, store.OpUpdate), err
 }
 

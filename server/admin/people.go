@@ -343,6 +343,11 @@ func (a *Admin) deletion(ctx context.Context, op Operation, old *store.Account) 
 	if factor != nil {
 		writes = append(writes, store.Delete(factor))
 	}
+	unlink, err := a.unlinked(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	writes = append(writes, unlink...)
 	acc := &store.Account{
 		ID: old.ID, Revision: old.Revision, Generation: old.Generation + 1, AccountKind: old.AccountKind, Name: old.Name,
 		Status: store.AccountDeleted, CreatedAt: old.CreatedAt, CreatedBy: old.CreatedBy, DeletedAt: now,

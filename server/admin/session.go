@@ -32,8 +32,8 @@ type SignedIn struct {
 	NeedsCode bool // the password was right, the second factor is still missing: nothing goes but EnterCode and EndSession
 }
 
-// StartSession remembers that the actor signed in: by SignIn, or by another
-// session, such as after ChangePassword, which ends that one. For an account with
+// StartSession remembers that the actor signed in: by SignIn or SignInOIDC, or by
+// another session, such as after ChangePassword, which ends that one. For an account with
 // a second factor that was not asked for yet it is half a session, which lasts
 // five minutes and is good for EnterCode. What it returns is for the browser
 // alone: the store keeps its SHA-256.
@@ -55,9 +55,13 @@ func (a *Admin) StartSession(ctx context.Context, by *Actor) (secret.Secret, err
 func (a *Admin) newSession(by *Actor) (secret.Secret, *store.Session) {
 	acc, now := by.Account(), a.now()
 	text := secret.Of(string(secret.AppendRandomDigits(nil, 43)))
+	proved := now
+	if by.proved != 0 {
+		proved = min(by.proved, now)
+	}
 	return text, &store.Session{
 		ID: sessionKey(text), Account: acc.ID, Generation: acc.Generation, PasswordAt: acc.PasswordAt, SecondDone: by.second,
-		Address: by.Address.String(), ProvedAt: now, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(sessionLife),
+		Address: by.Address.String(), ProvedAt: proved, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(sessionLife),
 	}
 }
 

@@ -27,6 +27,7 @@ type Options struct {
 	Issuer  string                         // the public URL
 	Version string                         // of the program, shown to administrators
 	Address func(*http.Request) netip.Addr // who sent a request
+	OIDC    *OIDC                          // by which people sign in, too; nil is none
 	Now     func() time.Time               // nil means time.Now
 	Log     *slog.Logger                   // nil means no log
 }
@@ -39,6 +40,8 @@ type Console struct {
 	assets map[string]asset
 	hash   string // of all assets, in their addresses
 	pages  map[string]*template.Template
+
+	provider *provider // of OIDC
 }
 
 // New returns a Console.
@@ -52,6 +55,9 @@ func New(o Options) *Console {
 	c := &Console{Options: o}
 	if u, err := url.Parse(o.Issuer); err == nil {
 		c.origin, c.secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
+	}
+	if o.OIDC != nil {
+		c.provider = &provider{OIDC: *o.OIDC}
 	}
 	c.assets, c.hash = readAssets()
 	c.pages = c.parse()
@@ -69,6 +75,10 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.GET("/console/code", c.open(codePage))
 	r.POST("/console/code", c.open(enterCode))
 	r.POST("/console/sign-out", c.open(signOut))
+	if c.provider != nil {
+		r.GET("/console/oidc/start", c.open(startOIDC))
+		r.GET("/console/oidc/callback", c.open(endOIDC))
+	}
 	r.GET("/console/invitation", c.open(invitation))
 	r.POST("/console/invitation", c.open(acceptInvitation))
 

@@ -30,6 +30,7 @@ func (c *Console) funcs() template.FuncMap {
 		"plural":   plural,
 		"sentence": sentence,
 		"initials": initials,
+		"provider": func() *provider { return c.provider },
 		"list":     func(values ...string) []string { return values },
 		"join":     strings.Join,
 		"field":    ruleField,

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"html/template"
@@ -164,7 +165,7 @@ func (v *visit) failed(err error) {
 	}
 	status := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		v.console.Log.ErrorContext(v.Request.Context(), "a page of the console failed", "path", v.FullPath(), "error", err)
+		v.console.Log.ErrorContext(v.Request.Context(), "a page of the console failed", "path", v.FullPath(), "error", cmp.Or(e.Err, err))
 	}
 	v.limited(err)
 	data := struct {

@@ -72,6 +72,9 @@ func signInPage(v *visit) error {
 
 func signIn(v *visit) error {
 	c, ctx := v.console, v.Request.Context()
+	if c.provider != nil && c.provider.Only {
+		return &admin.Error{Kind: admin.Forbidden, Message: "nobody signs in here by a password; go by the identity provider"}
+	}
 	by, err := c.Admin.SignIn(ctx, v.form.Get("name"), secret.Of(v.form.Get("password")), c.Address(v.Request), telemetry.RequestID(ctx))
 	if err != nil {
 		f := signInForm{Form: form{Values: url.Values{"name": {v.form.Get("name")}}}, Next: localPath(v.form.Get("next"))}
@@ -138,8 +141,9 @@ func (v *visit) askAgain(h handler) error {
 	ask := struct {
 		Form   form
 		Action string
+		Back   string // the page that the form stands on
 		Kept   []kept
-	}{Action: v.Request.URL.RequestURI()}
+	}{Action: v.Request.URL.RequestURI(), Back: v.here()}
 	status := http.StatusOK
 	if v.form.Has(again) {
 		err := v.console.Admin.Freshen(v.Request.Context(), v.by, v.session, secret.Of(v.form.Get(again)))

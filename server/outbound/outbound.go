@@ -140,6 +140,29 @@ func (c *Client) Do(ctx context.Context, r *http.Request) (*Answer, error) {
 	return a, nil
 }
 
+// HTTP is the same client for libraries that want one of net/http. An answer that
+// is longer than MaxAnswer breaks off with an error.
+func (c *Client) HTTP() *http.Client {
+	return &http.Client{Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect, Transport: bounded{c}}
+}
+
+// bounded does for a library what Do does.
+type bounded struct{ c *Client }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := CheckURL(r.URL.String()); err != nil {
+		return nil, fmt.Errorf("call %s: the URL %w", r.URL.Hostname(), err)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", b.c.agent)
+	res, err := b.c.http.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = http.MaxBytesReader(nil, res.Body, MaxAnswer)
+	return res, nil
+}
+
 // Reason says in a few words why a call had no answer, for those who may see no
 // more of this machine's network than that: no address, no name of a resolver.
 func Reason(err error) string {

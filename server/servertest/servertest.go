@@ -31,8 +31,8 @@ type Server struct {
 }
 
 // Start starts a server, which ends with the test. An error in its log fails the
-// test.
-func Start(t testing.TB) *Server {
+// test. edit may change its options.
+func Start(t testing.TB, edit ...func(*server.Options)) *Server {
 	t.Helper()
 	dir, log := t.TempDir(), &Log{}
 	kek, err := keys.FileKEK(dir, false)
@@ -46,6 +46,9 @@ func Start(t testing.TB) *Server {
 	o := server.Options{
 		Store: backend, KEK: kek, Version: "test", GatewayListen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", NeverAllowed: true,
 		ShutdownTimeout: 10 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)),
+	}
+	for _, e := range edit {
+		e(&o)
 	}
 	s := listen(t, o)
 	made, err := s.Bootstrap(t.Context(), true)

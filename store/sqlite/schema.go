@@ -120,6 +120,8 @@ func migrations() [][]string {
 			OR EXISTS (SELECT 1 FROM json_each(doc, '$.secrets') AS s WHERE coalesce(json_extract(s.value, '$.leaked_at'), 0) > 0))`,
 		"CREATE INDEX clients_noted ON clients (sort_name, id) WHERE noted",
 		"CREATE INDEX last_use_by_refusal ON last_use (refusal_at DESC, client, secret) WHERE refusal_at > 0",
+	}, {
+		records("identities", ""),
 	}}
 }
 
@@ -136,6 +138,6 @@ func records(name, columns string) string {
 func checked() []string {
 	return []string{
 		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "webhooks",
-		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "deliveries", "usage", "usage_sums", "audit",
+		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "identities", "deliveries", "usage", "usage_sums", "audit",
 	}
 }
