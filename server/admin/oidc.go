@@ -200,7 +200,7 @@ func (a *Admin) newIdentified(ctx context.Context, id *Identity) (*store.Account
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return nil, fromStore(opSignInOIDC.Name, err)
-	case taken != nil && id.of(taken):
+	case taken != nil && id.of(taken), err == nil && id.of(same):
 		return nil, store.ErrConflict // it was made a moment ago
 	case taken != nil, err == nil && same.Status != store.AccountDeleted:
 		return nil, refuse(Unauthenticated, "somebody here has the name %q already; if that is you, ask an administrator to adopt the account", printable(id.Name))
