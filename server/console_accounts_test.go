@@ -54,16 +54,6 @@ func goes(t testing.TB, got answer, path string) {
 	}
 }
 
-// hidden is the value of a hidden field of a page.
-func hidden(t testing.TB, got answer, name string) string {
-	t.Helper()
-	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(got.body)
-	if found == nil {
-		t.Fatalf("the page has no field %s:\n%s", name, main(got.body))
-	}
-	return found[1]
-}
-
 func TestConsoleAccountsAreFoundAndPaged(t *testing.T) {
 	n := start(t)
 	b := n.console(t)
@@ -90,11 +80,11 @@ func TestConsoleInvitesAPerson(t *testing.T) {
 	page := b.want(t, http.StatusOK, "/console/accounts/invite?workspace=default&name=ann&teams=field", nil)
 	says(t, page, `value="ann"`, `value="field" checked`, "example-reader")
 	bad := b.want(t, http.StatusUnprocessableEntity, "/console/accounts/invite", url.Values{
-		"once": {hidden(t, page, "once")},
+		"once": {page.hidden(t, "once")},
 		"name": {"Ann!"}, "email": {"nowhere"}, "licence": {"reader"}, "workspace": {"default"}, "roles": {"member"}, "teams": {"field"},
 	})
 	says(t, bad, `value="Ann!"`, `value="nowhere"`, `id="e-name"`, `id="e-email"`, `value="member" checked`, `value="field" checked`, `value="reader" selected`)
-	once := hidden(t, bad, "once")
+	once := bad.hidden(t, "once")
 	for _, name := range hostile {
 		got := b.want(t, http.StatusUnprocessableEntity, "/console/accounts/invite", url.Values{"once": {once}, "name": {name}, "licence": {name}, "workspace": {"default"}, "roles": {name}})
 		says(t, got, "!<img src=x", `!href="javascript:`)
@@ -131,7 +121,7 @@ func TestDG4ConsoleTechnicalUsersHaveAPadlock(t *testing.T) {
 	says(t, b.want(t, http.StatusOK, path, nil), "not editable by hand", "!/deactivate", "!/reinvite")
 	edit := b.want(t, http.StatusOK, path+"/edit", nil)
 	says(t, edit, "A technical user does not sign in.", "A name never changes", `!name="display_name"`)
-	revision := hidden(t, edit, "revision")
+	revision := edit.hidden(t, "revision")
 	refused := b.want(t, http.StatusConflict, path+"/edit", url.Values{"display_name": {"Mine"}, "revision": {revision}})
 	says(t, refused, "is a technical user: its name cannot be changed")
 	for _, change := range []string{"deactivate", "reactivate", "reinvite", "adopt", "second-factor"} {
@@ -149,12 +139,12 @@ func TestConsoleTwoEditOnePerson(t *testing.T) {
 	n := start(t)
 	b := n.console(t)
 	path := "/console/accounts/" + n.made(t, "/accounts", map[string]any{"name": "ann"})
-	revision := hidden(t, b.want(t, http.StatusOK, path+"/edit", nil), "revision")
+	revision := b.want(t, http.StatusOK, path+"/edit", nil).hidden(t, "revision")
 	b.want(t, http.StatusSeeOther, path+"/edit", url.Values{"display_name": {"Ann One"}, "email": {"one@example.com"}, "licence": {"steward"}, "revision": {revision}})
 	second := url.Values{"display_name": {"Ann Two"}, "email": {"one@example.com"}, "licence": {"steward"}, "revision": {revision}}
 	late := b.want(t, http.StatusPreconditionFailed, path+"/edit", second)
 	says(t, late, "Somebody else changed this", "Display name</strong> is now: Ann One", `value="Ann Two"`, "!Mail address</strong>")
-	second.Set("revision", hidden(t, late, "revision"))
+	second.Set("revision", late.hidden(t, "revision"))
 	b.want(t, http.StatusSeeOther, path+"/edit", second)
 	says(t, b.want(t, http.StatusOK, path, nil), "Ann Two")
 }
@@ -202,7 +192,7 @@ func TestConsoleReinvitesAndAdoptsAPerson(t *testing.T) {
 	n.made(t, "/accounts", map[string]any{"name": "ann", "email": "ann@example.com"})
 	ask := b.want(t, http.StatusOK, "/console/accounts/ann/reinvite", nil)
 	says(t, ask, "A link of before stops working")
-	form := url.Values{"once": {hidden(t, ask, "once")}}
+	form := url.Values{"once": {ask.hidden(t, "once")}}
 	says(t, b.want(t, http.StatusOK, "/console/accounts/ann/reinvite", form), issuer+"/console/invitation?token=psi_")
 	goes(t, b.want(t, http.StatusSeeOther, "/console/accounts/ann/reinvite", form), "/console/accounts/"+n.id(t, "/accounts/ann"))
 	b.want(t, http.StatusUnprocessableEntity, "/console/accounts/ann/reinvite", url.Values{}) // nothing tells a repeat from a new wish

@@ -142,13 +142,14 @@ func at(t testing.TB, route string, samples map[string]string) string {
 func (n *node) samples(t testing.TB) map[string]string {
 	t.Helper()
 	return map[string]string{
-		":client":  string(n.Example.Client.ID),
-		":holder":  string(n.Example.Account.ID),
-		":role":    n.roleID(t, "default/example-reader"),
-		":account": n.AdminUser,
-		":team":    n.made(t, "/teams", map[string]any{"name": "sample"}),
-		":own":     n.personal(t).id,
-		":version": n.roleVersion(t, n.roleID(t, "default/example-reader")),
+		":client":    string(n.Example.Client.ID),
+		":holder":    string(n.Example.Account.ID),
+		":role":      n.roleID(t, "default/example-reader"),
+		":account":   n.AdminUser,
+		":team":      n.made(t, "/teams", map[string]any{"name": "sample"}),
+		":own":       n.personal(t).id,
+		":version":   n.roleVersion(t, n.roleID(t, "default/example-reader")),
+		":workspace": "default",
 	}
 }
 

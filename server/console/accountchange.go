@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"postern/server/admin"
 	"postern/store"
@@ -20,7 +19,7 @@ type accountForm struct {
 func (r accountRow) values() url.Values {
 	return url.Values{
 		"display_name": {r.DisplayName}, "email": {r.Email}, "licence": {r.LicenceName},
-		"revision": {strconv.FormatInt(r.Revision, 10)},
+		"revision": {revisionOf(r.Revision)},
 	}
 }
 

@@ -165,6 +165,17 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.POST("/console/teams/:team/adopt", c.change(adoptTeam))
 	r.GET("/console/teams/:team/delete", c.page(confirmDeleteTeam))
 	r.POST("/console/teams/:team/delete", c.change(deleteTeam))
+
+	r.GET("/console/workspaces", c.page(workspaces))
+	r.GET("/console/workspaces/new", c.page(newWorkspacePage))
+	r.POST("/console/workspaces/new", c.change(createWorkspace))
+	r.GET("/console/workspaces/:workspace", c.page(workspace))
+	r.GET("/console/workspaces/:workspace/settings", c.page(settings))
+	r.POST("/console/workspaces/:workspace/settings", c.change(changeSettings))
+	r.GET("/console/workspaces/:workspace/transfer", c.page(transferWorkspacePage))
+	r.POST("/console/workspaces/:workspace/transfer", c.sure(transferWorkspace))
+	r.GET("/console/workspaces/:workspace/delete", c.page(confirmDeleteWorkspace))
+	r.POST("/console/workspaces/:workspace/delete", c.change(deleteWorkspace))
 }
 
 // NotFound answers for paths of the console that no route has.

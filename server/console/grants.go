@@ -29,6 +29,7 @@ type holding struct {
 type holdings struct {
 	Rows  []holding
 	Roles bool   // say which role, not who holds it
+	Both  bool   // say both
 	Take  bool   // offer to change and take back
 	More  bool   // there are more than Rows
 	Next  string // the page to come back to

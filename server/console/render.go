@@ -221,6 +221,11 @@ var messages = map[string]string{
 	"team deleted":   "The team is deleted.",
 	"member added":   "Added to the team.",
 	"member removed": "Taken out of the team.",
+
+	"workspace created":     "The workspace is created. You are its owner.",
+	"workspace saved":       "The settings are saved.",
+	"workspace transferred": "The workspace has another owner now.",
+	"workspace deleted":     "The workspace is deleted.",
 }
 
 // toast makes the next page show a message.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"postern/server/admin"
@@ -15,12 +14,12 @@ func teamPath(id store.TeamID) string { return "/console/teams/" + url.PathEscap
 
 // teamsPage is the table of teams.
 type teamsPage struct {
-	Form  form
-	Rows  []*store.Team
-	Total int // of those that fit
-	All   int
-	Next  string
-	First bool
+	Search string
+	Rows   []*store.Team
+	Total  int // of those that fit
+	All    int
+	Next   string
+	First  bool
 }
 
 func teams(v *visit) error {
@@ -29,26 +28,10 @@ func teams(v *visit) error {
 		return err
 	}
 	query := v.Request.URL.Query()
-	search, after := query.Get("search"), query.Get("after")
-	p := teamsPage{Form: form{Values: url.Values{"search": {search}}}, All: len(found), First: after == ""}
-	found = slices.DeleteFunc(found, func(t *store.Team) bool {
-		text := strings.ToLower(t.Name + "\n" + t.DisplayName + "\n" + t.Description)
-		return !strings.Contains(text, strings.ToLower(search))
-	})
-	p.Total = len(found)
-	rest, _ := slices.BinarySearchFunc(found, after+"\x00", func(t *store.Team, name string) int { return strings.Compare(t.Name, name) })
-	if after == "" {
-		rest = 0
-	}
-	p.Rows = found[rest:]
-	if len(p.Rows) > accountsShown {
-		p.Rows = p.Rows[:accountsShown]
-		next := url.Values{"after": {p.Rows[accountsShown-1].Name}}
-		if search != "" {
-			next.Set("search", search)
-		}
-		p.Next = "/console/teams?" + next.Encode()
-	}
+	p := teamsPage{Search: query.Get("search"), All: len(found), First: query.Get("after") == ""}
+	p.Rows, p.Total, p.Next = pageByName(found, query, "/console/teams",
+		func(t *store.Team) string { return t.Name },
+		func(t *store.Team) string { return t.Name + "\n" + t.DisplayName + "\n" + t.Description })
 	return v.show("teams", http.StatusOK, page{Title: "Teams", Section: "teams", Data: p})
 }
 
@@ -108,7 +91,7 @@ func (v *visit) teamOf() (*store.Team, error) {
 }
 
 func teamValues(t *store.Team) url.Values {
-	out := url.Values{"display_name": {t.DisplayName}, "description": {t.Description}, "revision": {strconv.FormatInt(t.Revision, 10)}}
+	out := url.Values{"display_name": {t.DisplayName}, "description": {t.Description}, "revision": {revisionOf(t.Revision)}}
 	if t.SCIMMayGrant {
 		out.Set("scim_may_grant", "on")
 	}
