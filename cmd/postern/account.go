@@ -78,6 +78,7 @@ func (s *session) writeAccount(w *page, account *api.Account) {
 	f.add("mail", account.Email)
 	f.add("status", account.Status)
 	f.add("licence", account.Licence)
+	f.add("signs in by", account.Provider)
 	if account.SecondFactor {
 		f.add("second factor", "a telephone")
 	}

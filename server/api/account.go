@@ -20,6 +20,7 @@ type Account struct {
 	Locked       bool     `json:"locked" doc:"The padlock: name, status and password of a technical user are not edited by hand."`
 	Provisioned  bool     `json:"provisioned" doc:"It came by SCIM, or was adopted."`
 	SecondFactor bool     `json:"second_factor" doc:"The password alone does not suffice; a code of a telephone does, too."`
+	Provider     string   `json:"provider,omitempty" doc:"The identity provider that the person signs in by, once they did."`
 	UserName     string   `json:"user_name,omitempty" doc:"What the provisioning system calls the person."`
 	ExternalID   string   `json:"external_id,omitempty"`
 	Warnings     []string `json:"warnings"`
@@ -76,8 +77,8 @@ func (m *mounted) wireAccount(a *store.Account) *Account {
 	out := &Account{
 		ID: string(a.ID), Kind: string(a.AccountKind), Name: a.Name, DisplayName: a.DisplayName, Email: a.Email, Status: string(a.Status),
 		Teams: orEmpty(m.Admin.TeamNames(a.Teams)), Locked: a.AccountKind == store.AccountService, Provisioned: a.Provisioned,
-		SecondFactor: a.SecondFactor,
-		UserName:     a.UserName, ExternalID: a.ExternalID, Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
+		SecondFactor: a.SecondFactor, Provider: a.Issuer,
+		UserName: a.UserName, ExternalID: a.ExternalID, Warnings: []string{}, CreatedAt: Time(a.CreatedAt), Revision: a.Revision,
 	}
 	if a.Licence != "" {
 		out.Licence = m.Admin.RoleRefs([]store.RoleID{a.Licence})[0]

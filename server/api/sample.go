@@ -48,7 +48,7 @@ var samples = map[string]any{
 	"Role.description": "Reads and writes orders.", "Rule.operation": nil, "Rule.deny": false, "Secret.id": "sec1a4d7g0j3m6p9s2v5y8b1e4h7", "Team.id": "tea9b2e5h8k1n4q7t0w3z6c9f2j5", "Team.name": "ops", "TeamCreate.name": "ops",
 	"Team.display_name": "Operations", "Team.description": "Who runs the shop.", "Workspace.id": "wsp6a9d2g5j8m1p4s7v0y3b6e9h2", "Workspace.name": "acme", "WorkspaceCreate.name": "acme", "Workspace.description": "The shop and what belongs to it.",
 	"code": "123456", "totp_secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "uri": "otpauth://totp/Postern%20auth.example.com:orders-admin?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-	"recovery_codes": []any{"abcd-efgh-ijkm-npqr"}, "second_factor": false,
+	"provider": "https://login.example.com", "recovery_codes": []any{"abcd-efgh-ijkm-npqr"}, "second_factor": false,
 	"Accepted.client": nil, "Reference.name": "shop-backend",
 }
 

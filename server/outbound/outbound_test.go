@@ -146,6 +146,51 @@ func TestOutboundReadsNoMoreThan64kB(t *testing.T) {
 	}
 }
 
+// What a library calls by is bound as Do is.
+func TestOutboundForLibraries(t *testing.T) {
+	other, _ := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") })
+	s, pool := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/elsewhere":
+			http.Redirect(w, r, other.URL, http.StatusFound)
+		case "/long":
+			_, _ = io.Copy(w, io.LimitReader(zeros{}, 256<<20)) // who asked hangs up
+		default:
+			_, _ = io.WriteString(w, r.UserAgent()) // to a recorder of this test
+		}
+	})
+	get := func(c *outbound.Client, url string) (string, error) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.HTTP().Do(r)
+		if err != nil {
+			return "", err
+		}
+		defer got.Body.Close()
+		body, err := io.ReadAll(got.Body)
+		return got.Status + " " + string(body), err
+	}
+	c := outbound.New(outbound.Options{Roots: pool, Allow: loopback, Agent: "Test"})
+	if got, err := get(c, s.URL); err != nil || got != "200 OK Test" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := get(c, s.URL+"/elsewhere"); err != nil || !strings.HasPrefix(got, "302 ") {
+		t.Errorf("a redirect: got %q, %v", got, err)
+	}
+	if _, err := get(c, s.URL+"/long"); err == nil {
+		t.Error("all of a long answer was taken")
+	}
+	if _, err := get(outbound.New(outbound.Options{Roots: pool}), s.URL); !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("what is not allowed: got %v", err)
+	}
+	if _, err := get(c, strings.Replace(s.URL, "https", "http", 1)); err == nil {
+		t.Error("plain HTTP was called")
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }

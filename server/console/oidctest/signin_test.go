@@ -168,6 +168,10 @@ func TestSignInByAProvider(t *testing.T) {
 	if len(members.Items) != 1 || members.Items[0].Name != "ann" {
 		t.Errorf("the team of the group has %v", members.Items)
 	}
+	var ann struct{ Provider string }
+	if s.Send(t, http.MethodGet, "/accounts/ann", nil, &ann); ann.Provider != p.Issuer {
+		t.Errorf("the account says it signs in by %q", ann.Provider)
+	}
 	// Another browser, another person, who says Ann's mail address of herself.
 	if got := newBrowser(t, p).signIn(s, "s-2", "/console"); got.status != http.StatusUnprocessableEntity || got.cookie["postern-session"] != nil {
 		t.Errorf("somebody else with the address: got %d %s", got.status, got.body)
