@@ -183,8 +183,15 @@ func changeSettings(v *visit) error {
 //
 //nolint:gochecknoglobals // a constant
 var settingsShown = [][2]string{
-	{"description", "Description"}, {"api_access", "API access"}, {"who_may_create", "Who may make personal tokens"}, {"personal_people", "Named people"},
-	{"max_lifetime", "Longest life in days"}, {"lifetimes", "Lifetimes"}, {"never_forbidden", "Tokens must expire"}, {"personal_auto", "A token at sign-up"}, {"leak_policy", "After a leak"},
+	{"description", "Description"},
+	{"api_access", "API access"},
+	{"who_may_create", "Who may make personal tokens"},
+	{"personal_people", "Named people"},
+	{"max_lifetime", "Longest life in days"},
+	{"lifetimes", "Lifetimes"},
+	{"never_forbidden", "Tokens must expire"},
+	{"personal_auto", "A token at sign-up"},
+	{"leak_policy", "After a leak"},
 }
 
 // askAccessOff says what dies when API access is switched off.
