@@ -53,6 +53,7 @@ type AuditQuery struct {
 	Client     ClientID
 	Target     string
 	Operation  string
+	Refused    bool // only refusals
 	From, To   Time // From <= at < To; zero is open
 	Unsealed   bool // without a place, oldest first
 	Oldest     bool // oldest first

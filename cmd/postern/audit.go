@@ -34,6 +34,7 @@ func (f *auditFilters) flags(c *cobra.Command) {
 		"workspace": "only of this workspace; * is what belongs to none", "account": "only by this account, by id", "client": "only by this client",
 		"target": "only about the thing with this id", "operation": "only this operation, such as client.revoke",
 	})
+	c.Flags().BoolFunc("refused", "only what was refused", func(string) error { f.query.Set("refused", "true"); return nil })
 	c.Flags().StringVar(&f.since, "since", "", "from then on: a time, or how long ago, such as 7d")
 	c.Flags().StringVar(&f.until, "until", "", "up to then")
 	// What REST calls them is understood too.

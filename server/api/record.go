@@ -81,6 +81,7 @@ type AuditFilter struct {
 	Client    string `query:"client" doc:"By which credential."`
 	Target    string `query:"target" doc:"The id of what was changed."`
 	Operation string `query:"operation" doc:"Such as client.revoke."`
+	Refused   bool   `query:"refused" doc:"Only what was refused."`
 	From      moment `query:"from" doc:"RFC 3339; from then on."`
 	To        moment `query:"to" doc:"RFC 3339; before then."`
 }
@@ -88,7 +89,7 @@ type AuditFilter struct {
 func (f *AuditFilter) query() (store.AuditQuery, error) {
 	from, to, err := span(f.From, f.To)
 	return store.AuditQuery{
-		Account: store.AccountID(f.Account), Client: store.ClientID(f.Client), Target: f.Target, Operation: f.Operation, From: from, To: to,
+		Account: store.AccountID(f.Account), Client: store.ClientID(f.Client), Target: f.Target, Operation: f.Operation, Refused: f.Refused, From: from, To: to,
 	}, err
 }
 

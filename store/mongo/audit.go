@@ -24,6 +24,9 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 			filter = append(filter, equal)
 		}
 	}
+	if q.Refused {
+		filter = append(filter, bson.E{Key: "refused", Value: bson.D{{Key: "$gt", Value: ""}}})
+	}
 	var within bson.D
 	if q.From != 0 {
 		within = append(within, bson.E{Key: "$gte", Value: q.From})

@@ -205,6 +205,7 @@ func indexes() map[string][]driver.IndexModel {
 		string(store.KindDelivery):    {index("status", "due_at", "_id"), index("webhook", "_id"), index("expires_at")},
 		string(store.KindAudit): {
 			index("at", "_id"), index("workspace", "at", "_id"), index("workspace", "place"), index("place", "at", "_id"),
+			where(index("at", "_id", "refused"), bson.D{{Key: "refused", Value: bson.D{{Key: "$gt", Value: ""}}}}),
 			index("account", "at", "_id"), index("client", "at", "_id"), index("target", "at", "_id"),
 		},
 		usageTotals: {index(hoursFirst()...), where(index("_id.rule", "_id.hour"), bson.D{{Key: "_id.outcome", Value: store.OutcomeAllowed}})},

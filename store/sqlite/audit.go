@@ -27,6 +27,9 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) ([]*store.AuditEn
 			c.and(column+" > '' AND "+column+" = ?", value) // the first half lets the index be used
 		}
 	}
+	if q.Refused {
+		c.and("json_extract(doc, '$.refused') > ''") // as its index has it
+	}
 	if q.From != 0 {
 		c.and("at >= ?", int64(q.From))
 	}

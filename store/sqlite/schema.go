@@ -122,6 +122,8 @@ func migrations() [][]string {
 		"CREATE INDEX last_use_by_refusal ON last_use (refusal_at DESC, client, secret) WHERE refusal_at > 0",
 	}, {
 		records("identities", ""),
+	}, {
+		"CREATE INDEX audit_refused ON audit (at, id) WHERE json_extract(doc, '$.refused') > ''",
 	}}
 }
 

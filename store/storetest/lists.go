@@ -155,9 +155,9 @@ func testGrants(t *testing.T, s store.Store) {
 func testAudit(t *testing.T, s store.Store) {
 	for _, e := range []*store.AuditEntry{
 		{ID: "a", At: start, Workspace: "w1", Account: "usr1", Client: "cli1", Target: "t1", Operation: "client.revoke", Place: 1},
-		{ID: "c", At: start + 1, Workspace: "w1", Account: "usr2", Client: "cli2", Target: "t2", Operation: "client.edit", Place: 2},
+		{ID: "c", At: start + 1, Workspace: "w1", Account: "usr2", Client: "cli2", Target: "t2", Operation: "client.edit", Place: 2, Refused: "no"},
 		{ID: "b", At: start + 1, Workspace: "w2", Account: "usr1", Client: "cli1", Target: "t1", Operation: "client.edit", Place: 1},
-		{ID: "d", At: start + 2, Account: "usr1", Target: "t3", Operation: "role.edit", Place: 1},
+		{ID: "d", At: start + 2, Account: "usr1", Target: "t3", Operation: "role.edit", Place: 1, Refused: "never"},
 		{ID: "f", At: start + 2, Workspace: "w1", Account: "usr2", Client: "CLI1", Target: "T1", Operation: "client.revoke"},
 		{ID: "e", At: start + 3, Operation: "role.edit"},
 		{ID: "g", At: start + 3, Workspace: "w1", Account: "usr2", Place: 10},
@@ -178,6 +178,9 @@ func testAudit(t *testing.T, s store.Store) {
 		"of a target":                {store.AuditQuery{Target: "t1"}, "b a"},
 		"of an operation":            {store.AuditQuery{Operation: "client.revoke"}, "f a"},
 		"of an account on a target":  {store.AuditQuery{Account: "usr1", Target: "t1", Workspaces: []store.WorkspaceID{"w2"}}, "b"},
+		"refusals":                   {store.AuditQuery{Refused: true}, "d c"},
+		"refusals, second page":      {store.AuditQuery{Refused: true, After: &store.AuditCursor{At: start + 2, ID: "d"}}, "c"},
+		"refusals of a workspace":    {store.AuditQuery{Refused: true, Workspaces: []store.WorkspaceID{"w1"}}, "c"},
 		"from a time":                {store.AuditQuery{From: start + 2}, "g e f d"},
 		"to a time, which is out":    {store.AuditQuery{To: start + 2}, "c b a"},
 		"from a time to another":     {store.AuditQuery{From: start + 1, To: start + 3}, "f d c b"},
