@@ -99,6 +99,11 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.POST(profilePath+"/second-factor/confirm", c.change(confirmFactor))
 	r.POST(profilePath+"/second-factor/remove", c.change(removeFactor))
 
+	r.GET("/console/usage", c.page(usage))
+
+	r.GET("/console/audit", c.page(auditLog))
+	r.GET("/console/audit/export", c.page(exportAudit))
+
 	r.GET("/console/clients", c.page(clients))
 	r.GET("/console/clients/export", c.page(exportClients))
 	r.POST("/console/clients/revoke", c.change(revokeSelected))
