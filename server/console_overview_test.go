@@ -24,7 +24,7 @@ func (a answer) shows(t testing.TB, texts ...string) {
 
 // The overview's numbers are those of what happened, and lead to the lists that
 // they count.
-func TestOverviewPage(t *testing.T) {
+func TestQU6OverviewPageCountsTheUnused(t *testing.T) {
 	n := start(t)
 	admin := n.console(t)
 	const evil = `<img src=x onerror=alert(1)>`

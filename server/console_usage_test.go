@@ -71,7 +71,7 @@ func TestUsagePageWithNothing(t *testing.T) {
 	n.console(t).want(t, http.StatusOK, "/console/usage?days=30", nil).shows(t, "Nothing was used", "No rule decided anything", "Nobody was refused")
 }
 
-func TestAuditPage(t *testing.T) {
+func TestDP3AuditPageSaysByWhichTokenAndFromWhere(t *testing.T) {
 	n := start(t)
 	admin := n.console(t)
 	const evil = `<img src=x onerror=alert(1)>`
@@ -79,7 +79,7 @@ func TestAuditPage(t *testing.T) {
 	id, _ := made["client_id"].(string)
 	n.want(t, http.StatusOK, "POST", "/clients/"+id+"/revoke", map[string]any{"reason": "moved"})
 	page := admin.want(t, http.StatusOK, "/console/audit?operation=client.revoke&target="+id+"&actor=admin", nil)
-	page.shows(t, "Done", "client.revoke", "&lt;img src=x", "by admin", "From address", "127.0.0.1", "Request", "status", "active", "revoked", "1 entry on this page")
+	page.shows(t, "Done", "client.revoke", "&lt;img src=x", "by admin", "By client", string(n.Admin.Client.ID), "From address", "127.0.0.1", "Request", "status", "active", "revoked", "1 entry on this page")
 	secret, _ := made["client_secret"].(string)
 	for _, bad := range []string{evil, secret, `hash`} {
 		if strings.Contains(main(page.body), bad) {
