@@ -111,21 +111,31 @@ func (a *Admin) Figures(ctx context.Context, by *Actor, ws *store.Workspace) (cl
 func (a *Admin) clientCounts(ctx context.Context, ws *store.Workspace) (*ClientCounts, error) {
 	out := &ClientCounts{}
 	of := store.ClientQuery{Workspaces: []store.WorkspaceID{ws.ID}, Status: store.ClientActive, Now: a.now()}
-	personal, service, forgotten := of, of, of
-	personal.ClientKind, service.ClientKind = store.ClientPersonal, store.ClientService
-	soon := a.expiring(ws)
+	soon, forgotten := a.expiring(ws), of
 	used := soon
 	used.UsedSince = a.today()
 	forgotten.Unused, forgotten.MadeBefore = true, a.now().Add(-ForgottenAfter)
 	for _, each := range []struct {
-		n *int
-		q store.ClientQuery
-	}{{&out.Personal, personal}, {&out.Service, service}, {&out.Expiring, soon}, {&out.ExpiringUsed, used}, {&out.Forgotten, forgotten}} {
+		n    *int
+		q    store.ClientQuery
+		kind store.ClientKind
+	}{
+		// Each kind by itself is found by an index.
+		{&out.Personal, of, store.ClientPersonal},
+		{&out.Service, of, store.ClientService},
+		{&out.Expiring, soon, store.ClientPersonal},
+		{&out.Expiring, soon, store.ClientService},
+		{&out.ExpiringUsed, used, store.ClientPersonal},
+		{&out.ExpiringUsed, used, store.ClientService},
+		{&out.Forgotten, forgotten, store.ClientPersonal},
+		{&out.Forgotten, forgotten, store.ClientService},
+	} {
+		each.q.ClientKind = each.kind
 		n, err := a.Store.CountClients(ctx, each.q, countMost)
 		if err != nil {
 			return nil, err
 		}
-		*each.n = n
+		*each.n = min(*each.n+n, countMost)
 	}
 	return out, nil
 }
