@@ -89,6 +89,37 @@ func benchmarkLists(b *testing.B, backend store.Store) {
 			n.measure(b, "/accounts?search=machine+7")
 		}
 	})
+	person := n.console(b)
+	for _, page := range []struct{ name, path string }{
+		{"page, overview", "/console"},
+		{"page, tokens", "/console/clients"},
+		{"page, tokens by last use", "/console/clients?sort=last_use&desc=true"},
+		{"page, tokens never used", "/console/clients?used=never"},
+		{"page, search for many tokens", "/console/clients?search=backend"},
+		{"page, search for one token", fmt.Sprintf("/console/clients?search=number+%d", clients-1)},
+		{"page, users", "/console/accounts"},
+	} {
+		b.Run(page.name, func(b *testing.B) {
+			for b.Loop() {
+				person.measure(b, page.path)
+			}
+		})
+	}
+}
+
+// measure is for a page of the console, of which it reports the size, too.
+func (br *browser) measure(b *testing.B, path string) {
+	b.Helper()
+	took := make([]time.Duration, listsAsked)
+	size := 0
+	used := processorTime()
+	for i := range took {
+		began := time.Now()
+		size = len(br.want(b, http.StatusOK, path, nil).body)
+		took[i] = time.Since(began)
+	}
+	report(b, took, processorTime()-used)
+	b.ReportMetric(float64(size)/1000, "kB")
 }
 
 func (n *node) measure(b *testing.B, path string) {

@@ -230,6 +230,14 @@ type ClientQuery struct {
 	Limit int // 0 is 50
 }
 
+// IsFigure reports whether a query asks for no more than the figures of an overview
+// do: the active clients of one kind in some workspaces, by times and use. Backends
+// count those in an index of their own.
+func (q ClientQuery) IsFigure() bool {
+	return len(q.Workspaces) > 0 && q.Status == ClientActive && q.ClientKind != "" && q.Search == "" && q.Account == "" &&
+		len(q.Responsible) == 0 && q.EndsTo == 0 && q.ConfirmBy == 0 && !q.Slow && !q.Noted
+}
+
 // ClientCursor is where the next page starts: after the row with this value in
 // the sorted column (Client.SortValue) and this id.
 type ClientCursor struct {

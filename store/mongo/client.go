@@ -58,10 +58,12 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 	}
 	conditions := clientConditions(q)
 	n := 0
-	err := s.read(ctx, "count clients", func(ctx context.Context) error {
-		road, err := s.road(ctx, conditions)
-		if err != nil {
-			return err
+	err := s.read(ctx, "count clients", func(ctx context.Context) (err error) {
+		road := figures(q)
+		if road == nil {
+			if road, err = s.road(ctx, conditions); err != nil {
+				return err
+			}
 		}
 		if road == nil {
 			road = everyRow()
@@ -73,6 +75,19 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 		return 0, err
 	}
 	return n, nil
+}
+
+// figures is the index that a figure of an overview is counted in without a look
+// at the rows, or nil for other counts.
+func figures(q store.ClientQuery) bson.D {
+	switch {
+	case !q.IsFigure():
+		return nil
+	case q.Unused:
+		return ordered(1, unusedFigures()...)
+	default:
+		return ordered(1, activeFigures()...)
+	}
 }
 
 func (s *Store) countRows(ctx context.Context, filter, hint bson.D, most int) (int, error) {

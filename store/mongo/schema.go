@@ -187,6 +187,7 @@ func indexes() map[string][]driver.IndexModel {
 	slow := where(index("slow", "name", "_id"), bson.D{{Key: "slow", Value: true}})
 	noted := where(index("noted", "name", "_id"), bson.D{{Key: "noted", Value: true}})
 	unused := where(index("at", "name", "_id"), bson.D{{Key: "at", Value: store.Time(0)}}) // left by the first use, and at rest from then on
+	unusedCounted := where(index(unusedFigures()...), bson.D{{Key: "at", Value: store.Time(0)}})
 	toConfirm := where(index("confirm_by"), bson.D{{Key: "confirm_by", Value: bson.D{{Key: "$gt", Value: store.Time(0)}}}})
 	refusals := where(driver.IndexModel{Keys: latestRefusal(), Options: options.Index()}, bson.D{{Key: "refusal.at", Value: bson.D{{Key: "$gt", Value: store.Time(0)}}}})
 	return map[string][]driver.IndexModel{
@@ -215,9 +216,18 @@ func indexes() map[string][]driver.IndexModel {
 		clientList: {
 			index("name", "_id"), index("created", "_id"), index("expires", "_id"), index("at", "_id"),
 			index("account", "name", "_id"), index("responsible", "name", "_id"), index("workspace", "name", "_id"), index("status", "name", "_id"),
-			index("ends"), toConfirm, slow, noted, unused,
+			index("ends"), toConfirm, slow, noted, unused, index(activeFigures()...), unusedCounted,
 		},
 	}
+}
+
+// activeFigures and unusedFigures are the fields of the indexes that the figures of
+// overviews are counted in. The time of the last use is not in the first: it would
+// be written at every use.
+func activeFigures() []string { return []string{"workspace", "kind", "status", "expires"} }
+
+func unusedFigures() []string {
+	return []string{"at", "workspace", "kind", "status", "created", "expires"}
 }
 
 // hoursFirst are the fields by which counters are in order.

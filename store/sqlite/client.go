@@ -86,7 +86,7 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 	c := clientConditions(q)
 	n := 0
 	index := ""
-	if countedAlone(q) {
+	if q.IsFigure() {
 		index = " INDEXED BY clients_counted"
 		c.and("status || ' ' || kind = ?", string(q.Status)+" "+string(q.ClientKind))
 	}
@@ -95,13 +95,6 @@ func (s *Store) CountClients(ctx context.Context, q store.ClientQuery, most int)
 		return 0, readError(ctx, "count clients", err)
 	}
 	return n, nil
-}
-
-// countedAlone reports whether a count needs what the index for counts has, and
-// nothing else.
-func countedAlone(q store.ClientQuery) bool {
-	return len(q.Workspaces) > 0 && q.Status == store.ClientActive && q.ClientKind != "" && q.Search == "" && q.Account == "" &&
-		len(q.Responsible) == 0 && q.EndsTo == 0 && q.ConfirmBy == 0 && !q.Slow && !q.Noted
 }
 
 // clientIndex names the index to look in where SQLite would choose another: a

@@ -125,7 +125,7 @@ func migrations() [][]string {
 	}, {
 		"CREATE INDEX audit_refused ON audit (at, id) WHERE json_extract(doc, '$.refused') > ''",
 	}, {
-		// For the counts of overviews: see countedAlone. The expression keeps lists,
+		// For the counts of overviews: see ClientQuery.IsFigure. The expression keeps lists,
 		// which have an order, from it.
 		"CREATE INDEX clients_counted ON clients (workspace, status || ' ' || kind, expires_at, last_used, created_at, status, kind)",
 	}}
