@@ -3,20 +3,58 @@ package gateway_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"postern/server/gateway/gatewaytest"
 )
 
-// The bindings under test, and how their gateways describe a call.
-var bindings = map[string]func(h http.Header, method, target string){
-	"nginx": func(h http.Header, method, target string) {
-		h["X-Original-Method"], h["X-Original-Uri"] = []string{method}, []string{target}
-		h["X-Original-Host"], h["X-Real-Ip"] = []string{"shop.example:8443"}, []string{"192.0.2.7"}
+// described is how a gateway describes a call in its question.
+type described struct {
+	call func(r *http.Request, method, target string)
+	// The headers that say which call, where it went, and who sent it.
+	names         []string
+	host, address string
+	// forwarded says that the last of several addresses is meant.
+	forwarded bool
+}
+
+// bindings are those under test. The call comes from 192.0.2.7 to the shop.
+var bindings = map[string]described{
+	"nginx": {
+		func(r *http.Request, method, target string) {
+			h := r.Header
+			h["X-Original-Method"], h["X-Original-Uri"] = []string{method}, []string{target}
+			h["X-Original-Host"], h["X-Real-Ip"] = []string{"shop.example:8443"}, []string{"192.0.2.7"}
+		},
+		[]string{"X-Original-Method", "X-Original-Uri"},
+		"X-Original-Host", "X-Real-Ip", false,
 	},
-	"forward": func(h http.Header, method, target string) {
-		h["X-Forwarded-Method"], h["X-Forwarded-Uri"] = []string{method}, []string{target}
-		h["X-Forwarded-Host"], h["X-Forwarded-For"] = []string{"shop.example:8443"}, []string{"203.0.113.9, 192.0.2.7"}
+	"ingress-nginx": {
+		func(r *http.Request, method, target string) {
+			h := r.Header
+			h["X-Original-Method"], h["X-Original-Url"] = []string{method}, []string{"https://shop.example:8443" + target}
+			h["X-Real-Ip"], h["X-Auth-Request-Redirect"] = []string{"192.0.2.7"}, []string{target}
+		},
+		[]string{"X-Original-Method", "X-Original-Url"},
+		"", "X-Real-Ip", false,
+	},
+	"forward": {
+		func(r *http.Request, method, target string) {
+			h := r.Header
+			h["X-Forwarded-Method"], h["X-Forwarded-Uri"] = []string{method}, []string{target}
+			h["X-Forwarded-Host"], h["X-Forwarded-For"] = []string{"shop.example:8443"}, []string{"203.0.113.9, 192.0.2.7"}
+		},
+		[]string{"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"},
+		"X-Forwarded-Host", "X-Forwarded-For", true,
+	},
+	"envoy": {
+		func(r *http.Request, method, target string) {
+			r.Method, r.RequestURI, r.Host = method, "/decide/envoy/shop"+target, "shop.example:8443"
+			r.Header["X-Forwarded-For"] = []string{"203.0.113.9, 192.0.2.7"}
+		},
+		nil,
+		"Host", "X-Forwarded-For", true,
 	},
 }
 
@@ -31,7 +69,7 @@ type question struct {
 func ask(w *gatewaytest.World, binding, method, target, bearer string) question {
 	r := httptest.NewRequest(http.MethodGet, "/decide/"+binding+"/shop", nil)
 	r.Header.Set("X-Postern-Gateway", w.Basic(gatewaytest.Gateway))
-	bindings[binding](r.Header, method, target)
+	bindings[binding].call(r, method, target)
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
@@ -41,6 +79,22 @@ func ask(w *gatewaytest.World, binding, method, target, bearer string) question 
 func (q question) with(name string, values ...string) question {
 	q.Header[http.CanonicalHeaderKey(name)] = values
 	return q
+}
+
+// to says which host the call went to: none, one or several.
+func (q question) to(binding string, hosts ...string) question {
+	switch binding {
+	case "envoy":
+		q.Host = strings.Join(hosts, ", ") // one of them is left by any server
+		return q
+	case "ingress-nginx":
+		var urls []string
+		for _, h := range hosts {
+			urls = append(urls, "https://"+h+"/files/open")
+		}
+		return q.with("X-Original-Url", urls...)
+	}
+	return q.with(bindings[binding].host, hosts...)
 }
 
 func (q question) without(name string) question {
@@ -73,8 +127,8 @@ func (q question) gives(t *testing.T, status int) *httptest.ResponseRecorder {
 	return rec
 }
 
-// both runs a test with each binding.
-func both(t *testing.T, test func(t *testing.T, w *gatewaytest.World, binding string)) {
+// each runs a test with each binding.
+func each(t *testing.T, test func(t *testing.T, w *gatewaytest.World, binding string)) {
 	t.Helper()
 	for binding := range bindings {
 		t.Run(binding, func(t *testing.T) { test(t, gatewaytest.New(t), binding) })

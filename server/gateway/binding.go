@@ -11,7 +11,7 @@ type binding struct {
 	name string
 	// read returns the call, or false where a header that describes it is
 	// missing or comes twice: which of two counts, nobody knows.
-	read func(http.Header) (call, bool)
+	read func(*http.Request) (call, bool)
 	// body says that the request which asks has the body of the call. Of other
 	// bindings nobody knows whose body that would be.
 	body bool
@@ -21,8 +21,13 @@ type binding struct {
 // which headers are there.
 var bindings = []binding{ //nolint:gochecknoglobals // a constant
 	{"nginx", readNginx, false}, // auth_request sends none
+	{"ingress-nginx", readIngressNginx, false},
 	{"forward", readForward, true},
 }
+
+// envoy is the binding that is its request's own line. It is no entry of
+// bindings: its path goes on behind the API's name.
+var envoy = &binding{"envoy", readEnvoy, true} //nolint:gochecknoglobals // a constant
 
 // call is what a client asked the gateway for.
 type call struct {
@@ -39,6 +44,17 @@ func single(h http.Header, name string) (string, bool) {
 		return "", false
 	}
 	return values[0], true
+}
+
+// lastForwarded is the last address of X-Forwarded-For, which the gateway itself
+// added: those before it are whoever's.
+func lastForwarded(h http.Header) netip.Addr {
+	lines := h["X-Forwarded-For"]
+	if len(lines) == 0 {
+		return netip.Addr{}
+	}
+	last := lines[len(lines)-1]
+	return parseAddress(last[strings.LastIndexByte(last, ',')+1:])
 }
 
 // parseAddress reads the address of a client; what cannot be read is unknown.

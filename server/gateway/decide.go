@@ -26,7 +26,7 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 	if api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second {
 		return identity{}, errStale
 	}
-	c, ok := b.read(r.Header)
+	c, ok := b.read(r)
 	if !ok || !isMethod(c.method) {
 		return identity{}, errBinding
 	}

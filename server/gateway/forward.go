@@ -1,14 +1,12 @@
 package gateway
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // readForward reads what Traefik's ForwardAuth, Caddy's forward_auth and their
 // like send: X-Forwarded-Method, -Uri and -Host. The client's address is the
 // last one of X-Forwarded-For, which the gateway itself added.
-func readForward(h http.Header) (call, bool) {
+func readForward(r *http.Request) (call, bool) {
+	h := r.Header
 	method, ok := single(h, "X-Forwarded-Method")
 	if !ok {
 		return call{}, false
@@ -21,10 +19,5 @@ func readForward(h http.Header) (call, bool) {
 	if !ok {
 		return call{}, false
 	}
-	c := call{method: method, target: target, host: host}
-	if lines := h["X-Forwarded-For"]; len(lines) > 0 {
-		last := lines[len(lines)-1]
-		c.address = parseAddress(last[strings.LastIndexByte(last, ',')+1:])
-	}
-	return c, true
+	return call{method: method, target: target, host: host, address: lastForwarded(h)}, true
 }

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"maps"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,12 +21,12 @@ func FuzzDecide(f *testing.F) {
 	good := "Bearer " + w.Token(f, gatewaytest.Machine)
 	for _, s := range gatewaytest.Spellings() {
 		for _, last := range []string{"open", "secret"} {
-			f.Add(true, "GET", strings.ReplaceAll(s, "X", last), "shop.example", "192.0.2.1", "")
+			f.Add(uint8(0), "GET", strings.ReplaceAll(s, "X", last), "shop.example", "192.0.2.1", "")
 		}
 	}
-	f.Add(false, "GET", "/health?x", "shop.example:443", "::1", "Bearer x")
-	f.Add(false, "OPTIONS", "/orders/", "[::1]", "a, 192.0.2.1", "bearer a,b")
-	f.Add(true, "get", "/any", "", "", "")
+	f.Add(uint8(1), "GET", "/health?x", "shop.example:443", "::1", "Bearer x")
+	f.Add(uint8(2), "OPTIONS", "/orders/", "[::1]", "a, 192.0.2.1", "bearer a,b")
+	f.Add(uint8(3), "get", "/any", "", "", "")
 
 	api := w.APIByName("shop")
 	holder, err := w.Holder(f.Context(), gatewaytest.Account)
@@ -33,8 +35,12 @@ func FuzzDecide(f *testing.F) {
 	}
 	who := &policy.Caller{Holder: holder, Scopes: []string{"orders:write"}}
 
-	f.Fuzz(func(t *testing.T, nginx bool, method, target, host, address, authorization string) {
-		binding := map[bool]string{true: "nginx", false: "forward"}[nginx]
+	f.Fuzz(func(t *testing.T, which uint8, method, target, host, address, authorization string) {
+		names := slices.Sorted(maps.Keys(bindings))
+		binding := names[int(which)%len(names)]
+		if binding == "ingress-nginx" && !strings.HasPrefix(target, "/") {
+			return // nginx has no such $request_uri, which would change the host before it
+		}
 		q := ask(w, binding, method, target, "")
 		q.with("X-Original-Host", host).with("X-Forwarded-Host", host).with("X-Real-Ip", address).with("X-Forwarded-For", address)
 		if authorization == "" {

@@ -99,11 +99,11 @@ func New(o Options) *Handler {
 // staleFrom is the age from which answers tell the age of what they are made of.
 const staleFrom = 5 * time.Second
 
-// ServeHTTP answers at /decide/<binding>/<api> and with 404 elsewhere. The
-// method, query and body of the request itself do not matter: gateways differ in
-// what they put there.
+// ServeHTTP answers at /decide/<binding>/<api>, at /decide/envoy/<api>/<path>, and
+// with 404 elsewhere. But for Envoy's, the method and query of the request itself
+// do not matter: gateways differ in what they put there.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b, name, ok := route(r.URL.Path)
+	b, name, ok := route(r)
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -133,9 +133,12 @@ func (h *Handler) observe(api *store.API, outcome string) {
 	h.Observe(name, outcome)
 }
 
-// route returns the binding and the API's name of a decision's path.
-func route(path string) (b *binding, api string, ok bool) {
-	path, ok = strings.CutPrefix(path, "/decide/")
+// route returns the binding of a request for a decision, and the API's name.
+func route(r *http.Request) (b *binding, api string, ok bool) {
+	if api, _, ok := cutEnvoy(r.RequestURI); ok {
+		return envoy, api, true
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, "/decide/")
 	if !ok {
 		return nil, "", false
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 )
 
 func TestG00AllowDenyNoTokenBadToken(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		ask(w, binding, "GET", "/files/open", tok).gives(t, 200)
 		ask(w, binding, "GET", "/files/secret", tok).gives(t, 403)
@@ -49,7 +50,7 @@ func TestOnlyDecisionsAreServed(t *testing.T) {
 
 // G02: methods are case-sensitive, and only the binding's header says which.
 func TestG02OnlyTheBindingSaysTheMethod(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for method, status := range map[string]int{
 			"GET": 200, "HEAD": 403, "POST": 403, "OPTIONS": 403, "TRACE": 403, "BREW": 403,
@@ -63,10 +64,11 @@ func TestG02OnlyTheBindingSaysTheMethod(t *testing.T) {
 		ask(w, binding, "BREW", "/any", tok).gives(t, 200)
 		ask(w, binding, "delete", "/any", tok).gives(t, 403)
 		ask(w, binding, "GET HEAD", "/any", tok).gives(t, 403)
-		// The method of the question itself is the gateway's affair.
-		q := ask(w, binding, "GET", "/files/open", tok)
-		q.Method = http.MethodPost
-		q.gives(t, 200)
+		if binding != "envoy" { // of the others, the method of the question is the gateway's affair
+			q := ask(w, binding, "GET", "/files/open", tok)
+			q.Method = http.MethodPost
+			q.gives(t, 200)
+		}
 		for _, name := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"} {
 			ask(w, binding, "POST", "/files/open", tok).with(name, "GET").gives(t, 403)
 			ask(w, binding, "GET", "/files/open", tok).with(name, "POST").gives(t, 200)
@@ -76,26 +78,28 @@ func TestG02OnlyTheBindingSaysTheMethod(t *testing.T) {
 
 // G03, CVE-2026-35051, CVE-2026-34457
 func TestG03OnlyTheBindingsHeadersCount(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
-		other := map[string]string{"nginx": "forward", "forward": "nginx"}[binding]
+		other := bindings["forward"]
+		if binding == "forward" {
+			other = bindings["nginx"]
+		}
 		denied := func() question { return ask(w, binding, "GET", "/files/secret", tok) }
 		for name, value := range map[string]string{
-			"X-Rewrite-URL": "/files/open", "X-Original-URL": "/files/open", "X-Forwarded-Prefix": "/files/open", "X-Forwarded-Path": "/files/open",
+			"X-Rewrite-URL": "/files/open", "X-Forwarded-Prefix": "/files/open", "X-Forwarded-Path": "/files/open",
 			"Forwarded": "host=shop.example", "User-Agent": "kube-probe/1.30", "X-Auth-Subject": "root", "Host": "localhost",
 		} {
 			denied().with(name, value).gives(t, 403)
 			ask(w, binding, "GET", "/files/open", "").with(name, value).gives(t, 401)
 		}
 		q := denied()
-		bindings[other](q.Header, "GET", "/files/open")
+		other.call(q.Request, "GET", "/files/open")
 		q.gives(t, 403)
 		q = denied()
 		q.URL.RawQuery = "uri=/files/open&method=GET"
 		q.gives(t, 403)
 
-		names := map[string][]string{"nginx": {"X-Original-Method", "X-Original-Uri"}, "forward": {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host"}}[binding]
-		for _, name := range names {
+		for _, name := range bindings[binding].names {
 			allowed := func() question { return ask(w, binding, "GET", "/files/open", tok) }
 			value := allowed().Header.Get(name)
 			allowed().without(name).gives(t, 403)
@@ -106,14 +110,63 @@ func TestG03OnlyTheBindingsHeadersCount(t *testing.T) {
 			ask(w, binding, "GET", "/files/open", "").without(name).gives(t, 403)
 			// And the other binding's in its place are none.
 			q := allowed().without(name)
-			bindings[other](q.Header, "GET", "/files/open")
+			other.call(q.Request, "GET", "/files/open")
 			q.gives(t, 403)
 		}
 	})
 }
 
+// What ingress-nginx makes of a request is a URL, of which its host and its path
+// are told apart in one way only.
+func TestG03TheURLOfIngressNginx(t *testing.T) {
+	w := gatewaytest.New(t)
+	tok := w.Token(t, gatewaytest.Machine)
+	for address, status := range map[string]int{
+		"http://shop.example/files/open": 200, "https://shop.example:443/files/open?x=http://a/": 200, "http://[::1]:80/files/open": 200,
+		"/files/open": 403, "ftp://shop.example/files/open": 403, "HTTP://shop.example/files/open": 403, "http:///files/open": 403,
+		"http://shop.example": 403, "http://shop.example*": 403, "http://shop.examplehttp://shop.example/files/open": 403,
+		"http://shop.example?/files/open": 403, "http://shop.example#/files/open": 403, "http://a@shop.example/files/open": 403,
+		"http://shop.example:/files/open": 403, `http://shop.example\/files/open`: 403, "http://shop.example/files/secret": 403,
+	} {
+		if got := ask(w, "ingress-nginx", "GET", "", tok).with("X-Original-Url", address).answer().Code; got != status {
+			t.Errorf("%q: got %d, want %d", address, got, status)
+		}
+	}
+}
+
+// Envoy's question is the client's own request line behind a prefix: as it was sent.
+func TestG03TheTargetOfEnvoy(t *testing.T) {
+	w := gatewaytest.New(t)
+	tok := w.Token(t, gatewaytest.Machine)
+	for target, status := range map[string]int{
+		"/decide/envoy/shop/files/open":         200,
+		"/decide/envoy/shop/files/open?a=//b":   200,
+		"/decide/envoy/shop/files/secret":       403,
+		"/decide/envoy/shop":                    403,
+		"/decide/envoy/shop?/files/open":        403,
+		"/decide/envoy/shop*":                   403,
+		"/decide/envoy//files/open":             403,
+		"/decide/envoy/sho%70/files/open":       403, // an API has one spelling
+		"/decide/envoy/shop/../shop/files/open": 403,
+		"/decide%2fenvoy/shop/files/open":       404,
+		"/decide/%65nvoy/shop/files/open":       404,
+		"/decide/./envoy/shop/files/open":       404,
+	} {
+		q := ask(w, "envoy", "GET", "", tok)
+		q.RequestURI = target
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.URL = u
+		if got := q.answer().Code; got != status {
+			t.Errorf("%s: got %d, want %d", target, got, status)
+		}
+	}
+}
+
 func TestG04ATokenComesInOneHeaderOnly(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for _, values := range [][]string{
 			{"Bearer " + tok, "Bearer " + tok},
@@ -195,7 +248,7 @@ func TestT25WhatIsUnusableIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestATokenForAnotherAudienceIsInvalid(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		for audience, status := range map[string]int{
 			"https://other.example": 401, "shop": 401, "https://shop.example/": 401, "HTTPS://shop.example": 401, "https://shop.example": 200,
 		} {
@@ -242,8 +295,7 @@ func TestG11EveryInputCounts(t *testing.T) {
 			{"another host", "forward", machine, "GET", "/files/open", "evil.example", 403},
 			{"another binding's host", "nginx", machine, "GET", "/files/open", "evil.example", 403},
 		} {
-			host := map[string]string{"nginx": "X-Original-Host", "forward": "X-Forwarded-Host"}[tt.binding]
-			if got := ask(w, tt.binding, tt.method, tt.target, tt.tok).with(host, tt.host).answer().Code; got != tt.status {
+			if got := ask(w, tt.binding, tt.method, tt.target, tt.tok).to(tt.binding, tt.host).answer().Code; got != tt.status {
 				t.Errorf("%s: got %d, want %d", tt.name, got, tt.status)
 			}
 		}
@@ -251,9 +303,8 @@ func TestG11EveryInputCounts(t *testing.T) {
 }
 
 func TestHostsOfAnAPI(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
-		header := map[string]string{"nginx": "X-Original-Host", "forward": "X-Forwarded-Host"}[binding]
 		gatewaytest.Change(t, w, string(gatewaytest.Shop), func(a *store.API) { a.Hosts = []string{"shop.example", "[2001:db8::1]", "localhost"} })
 		for host, status := range map[string]int{
 			"shop.example": 200, "SHOP.Example": 200, "shop.example:443": 200, "shop.example.": 200, "shop.example.:443": 200, "[2001:DB8::1]:80": 200, "localhost": 200,
@@ -261,19 +312,19 @@ func TestHostsOfAnAPI(t *testing.T) {
 			"shop.example..": 403, ":443": 403, ".": 403, "shop.example:443:443": 403, "[2001:db8::1]x": 403, "[": 403, "user@shop.example": 403,
 			"\u017fhop.example": 403, "loca\u017fhost": 403,
 		} {
-			if got := ask(w, binding, "GET", "/files/open", tok).with(header, host).answer().Code; got != status {
+			if got := ask(w, binding, "GET", "/files/open", tok).to(binding, host).answer().Code; got != status {
 				t.Errorf("%q: got %d, want %d", host, got, status)
 			}
 		}
-		ask(w, binding, "GET", "/files/open", tok).without(header).gives(t, 403)
-		ask(w, binding, "GET", "/files/open", tok).with(header, "shop.example", "shop.example").gives(t, 403)
-		ask(w, binding, "GET", "/health", "").with(header, "evil.example").gives(t, 401) // public, but not there
+		ask(w, binding, "GET", "/files/open", tok).to(binding).gives(t, 403)
+		ask(w, binding, "GET", "/files/open", tok).to(binding, "shop.example", "shop.example").gives(t, 403)
+		ask(w, binding, "GET", "/health", "").to(binding, "evil.example").gives(t, 401) // public, but not there
 		ask(w, binding, "GET", "/health", "").gives(t, 200)
 	})
 }
 
 func TestIdentityHeadersAreAlwaysThere(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		gatewaytest.Change(t, w, string(gatewaytest.Shop), func(a *store.API) { a.SharedWith = []store.Share{{Workspace: gatewaytest.Globex}} })
 		names := []string{"X-Auth-Subject", "X-Auth-Client", "X-Auth-Workspace", "X-Auth-Roles", "X-Auth-Scope"}
 		check := func(name string, rec *httptest.ResponseRecorder, want ...string) {
@@ -304,7 +355,7 @@ func TestIdentityHeadersAreAlwaysThere(t *testing.T) {
 }
 
 func TestASecretSentAsBearerIsExchanged(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		bearer := w.Secret(gatewaytest.Bearer)
 		first := ask(w, binding, "GET", "/files/open", bearer).gives(t, 200).Header().Get("X-Auth-Token")
 		if strings.Count(first, ".") != 2 || strings.Contains(first, bearer) {
@@ -340,7 +391,7 @@ func TestASecretSentAsBearerIsExchanged(t *testing.T) {
 // G06
 func TestG06AStrangerNeedsACredential(t *testing.T) {
 	gw := string(gatewaytest.Gateway)
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		good := w.Basic(gatewaytest.Gateway)
 		for name, values := range map[string][]string{
@@ -361,6 +412,9 @@ func TestG06AStrangerNeedsACredential(t *testing.T) {
 		}
 		q := ask(w, binding, "GET", "/files/open", tok)
 		q.URL.Path = "/decide/" + binding + "/nothing"
+		if binding == "envoy" {
+			q.RequestURI = "/decide/envoy/nothing/files/open"
+		}
 		q.gives(t, 403)
 		q.with("X-Postern-Gateway", "Basic eDp5").gives(t, 401)
 		q = ask(w, binding, "GET", "/files/open", tok).with("X-Postern-Gateway", "basic"+good[len("Basic"):])
@@ -406,7 +460,7 @@ func TestG06OnLoopbackACredentialMayBeLeftOut(t *testing.T) {
 
 // G08, on the road of decisions: what is broken is not an answer to the question.
 func TestG08AnOutageIsNoAnswer(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		ask(w, binding, "GET", "/files/open", tok).gives(t, 200)
 		for _, err := range []error{&store.Unavailable{Err: errors.New("no primary")}, errors.New("unknown trouble")} {
@@ -432,7 +486,7 @@ func TestG08AnOutageIsNoAnswer(t *testing.T) {
 }
 
 func TestOldStateIsToldAndThenRefused(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for _, tt := range []struct {
 			age    time.Duration
@@ -455,7 +509,7 @@ func TestOldStateIsToldAndThenRefused(t *testing.T) {
 }
 
 func TestPublicCallsNeedNoToken(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		ask(w, binding, "GET", "/health", "").gives(t, 200)
 		ask(w, binding, "GET", "/health", "nonsense").gives(t, 200)
 		ask(w, binding, "OPTIONS", "/orders", "").gives(t, 200) // a preflight
@@ -473,8 +527,8 @@ func TestPublicCallsNeedNoToken(t *testing.T) {
 }
 
 func TestAClientWithAnAddressListCallsFromThere(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
-		header := map[string]string{"nginx": "X-Real-Ip", "forward": "X-Forwarded-For"}[binding]
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+		header := bindings[binding].address
 		gatewaytest.Change(t, w, string(gatewaytest.Machine), func(c *store.Client) { c.Addresses = []string{"192.0.2.0/24", "2001:db8::/32"} })
 		tok := w.Token(t, gatewaytest.Machine)
 		from := func(values ...string) question {
@@ -488,7 +542,7 @@ func TestAClientWithAnAddressListCallsFromThere(t *testing.T) {
 		from("").gives(t, 403)
 		from("unknown").gives(t, 403)
 		ask(w, binding, "GET", "/files/open", tok).without(header).gives(t, 403)
-		if binding == "forward" { // the last one is the gateway's, the others are whoever's
+		if bindings[binding].forwarded { // the last one is the gateway's, the others are whoever's
 			from("198.51.100.1, 192.0.2.1").gives(t, 200)
 			from("192.0.2.1, 198.51.100.1").gives(t, 403)
 			from("192.0.2.1", "198.51.100.1").gives(t, 403)
@@ -530,7 +584,7 @@ func TestTheWorkspaceOfADecision(t *testing.T) {
 		{name: "a tag is nothing to the owner", client: gatewaytest.Machine, target: "/files/open", tags: []string{"orders"}, status: 200, in: acme},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+			each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 				gatewaytest.Change(t, w, string(gatewaytest.Shop), func(a *store.API) {
 					if a.WorkspaceFrom = tt.from; !tt.unshared {
 						a.SharedWith = []store.Share{{Workspace: gatewaytest.Globex, Tags: tt.tags}}
@@ -570,7 +624,7 @@ func TestAWorkspaceNamedAsAnotherOnesIDIsNeither(t *testing.T) {
 
 // DP8
 func TestNothingIsAllowedWhereAPIAccessIsOff(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		roaming, bound := w.Token(t, gatewaytest.Roaming), w.Token(t, gatewaytest.Machine)
 		gatewaytest.Change(t, w, string(gatewaytest.Acme), func(ws *store.Workspace) { ws.APIAccess = false })
 		ask(w, binding, "GET", "/files/open", roaming).gives(t, 403)
@@ -589,7 +643,7 @@ func TestACredentialForProvisioningCallsNoAPI(t *testing.T) {
 }
 
 func TestDecisionsAreCountedByPatternNeverByPath(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for _, target := range []string{"/orders/1", "/orders/2", "/files/secret/plan", "/nowhere", "/files/..", "/files/a/b?c=d"} {
 			ask(w, binding, "GET", target, tok).answer()
@@ -624,7 +678,7 @@ func TestDecisionsAreCountedByPatternNeverByPath(t *testing.T) {
 // DP8: who is taken off the people who may use personal tokens of a workspace
 // loses them there at once, a token that was minted from one included.
 func TestDP8APersonalTokenCountsWhereItsOwnerMayUseOne(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		bearer := w.Secret(gatewaytest.Bearer)
 		first := ask(w, binding, "GET", "/files/open", bearer).gives(t, 200).Header().Get("X-Auth-Token")
 		for _, tt := range []struct {

@@ -12,18 +12,18 @@ import (
 // Of several things that are wrong, the first one that is looked at is the
 // answer: who is not known learns nothing of what would come next.
 func TestTheOrderOfChecks(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		gatewaytest.Change(t, w, string(gatewaytest.Shop), func(a *store.API) { a.Hosts = []string{"shop.example"} })
 		tok := w.Token(t, gatewaytest.Machine)
-		method := map[string]string{"nginx": "X-Original-Method", "forward": "X-Forwarded-Method"}[binding]
-		host := map[string]string{"nginx": "X-Original-Host", "forward": "X-Forwarded-Host"}[binding]
-
-		ask(w, binding, "GET", "/..", "").with("X-Postern-Gateway", "Basic eDp5").without(method).gives(t, 401)
-		ask(w, binding, "GET", "/..", "").without(method).gives(t, 403)
-		ask(w, binding, "GET", "/..", "").with(host, "evil.example").gives(t, 401)
+		if names := bindings[binding].names; len(names) > 0 { // Envoy's question cannot be without a method
+			ask(w, binding, "GET", "/..", "").with("X-Postern-Gateway", "Basic eDp5").without(names[0]).gives(t, 401)
+			ask(w, binding, "GET", "/..", "").without(names[0]).gives(t, 403)
+		}
+		ask(w, binding, "GET", "/..", "").with("X-Postern-Gateway", "Basic eDp5").gives(t, 401)
+		ask(w, binding, "GET", "/..", "").to(binding, "evil.example").gives(t, 401)
 		ask(w, binding, "GET", "/..", "nonsense").gives(t, 401)
 		ask(w, binding, "GET", "/..", tok).gives(t, 403)
-		ask(w, binding, "GET", "/files/open", tok).with(host, "evil.example").gives(t, 403)
+		ask(w, binding, "GET", "/files/open", tok).to(binding, "evil.example").gives(t, 403)
 		ask(w, binding, "GET", "/files/secret", tok).gives(t, 403)
 		ask(w, binding, "GET", "/files/open", tok).gives(t, 200)
 	})

@@ -26,7 +26,11 @@ import (
 	"postern/server/gateway"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http's server, which ours is compared to, waits half a second before it
+	// closes a connection.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // serve serves h on loopback until the test ends.
 func serve(t testing.TB, h http.Handler, o gateway.ServerOptions) (s *gateway.Server, addr string) {

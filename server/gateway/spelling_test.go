@@ -14,7 +14,7 @@ func TestG01NoSpellingIsAllowed(t *testing.T) {
 	if len(gatewaytest.Spellings()) != 42 {
 		t.Fatalf("there are %d spellings", len(gatewaytest.Spellings()))
 	}
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for _, s := range gatewaytest.Spellings() {
 			for _, last := range []string{"open", "secret"} { // allowed, and denied
@@ -28,7 +28,7 @@ func TestG01NoSpellingIsAllowed(t *testing.T) {
 }
 
 func TestG01EqualSpellingsAreDecidedAlike(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		for target, status := range map[string]int{
 			"/files/open":                      200,
@@ -59,7 +59,7 @@ func TestG01EqualSpellingsAreDecidedAlike(t *testing.T) {
 }
 
 func TestG01AnAPIKnowsWhatItsUpstreamTakes(t *testing.T) {
-	both(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
 		tok := w.Token(t, gatewaytest.Machine)
 		gatewaytest.Change(t, w, string(gatewaytest.Shop), func(a *store.API) {
 			a.FoldCase, a.Semicolon, a.DoubleSlash, a.EncodedSlash, a.NonASCII = true, true, true, true, true
