@@ -82,4 +82,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx traefik scim2-tester scim-sanity schemathesis chromium axe oidc-provider
+	-@.ci/tools mongod nginx traefik caddy envoy haproxy apache2 mod-oauth2 scim2-tester scim-sanity schemathesis chromium axe oidc-provider
