@@ -143,6 +143,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 	t.Helper()
 	return map[string]string{
 		":client":    string(n.Example.Client.ID),
+		":secret":    string(n.Example.Client.Secrets[0].ID),
 		":holder":    string(n.Example.Account.ID),
 		":role":      n.roleID(t, "default/example-reader"),
 		":account":   n.AdminUser,

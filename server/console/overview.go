@@ -112,6 +112,9 @@ func (v *visit) concern(a admin.Attention) concern {
 	case admin.AttentionLeaked:
 		c.Title, c.Icon, c.Class = "A secret leaked", "triangle-alert", "bad"
 		c.Text = "It was reported as found where it does not belong. Make a new secret, or delete the token."
+		if c.Client.State(now) == store.ClientActive && c.Client.ClientKind == store.ClientService {
+			c.Button, c.Path = "New secret key", clientPath(a.Client.ID)+"/rotate"
+		}
 	case admin.AttentionExpiring:
 		c.Title, c.Icon, c.Class = "Expires "+relative(a.Client.ExpiresAt, now), "clock", "warn"
 		c.Text = "It was not used today."
