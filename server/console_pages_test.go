@@ -144,6 +144,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 	return map[string]string{
 		":client":    string(n.Example.Client.ID),
 		":secret":    string(n.Example.Client.Secrets[0].ID),
+		":api":       "example",
 		":holder":    string(n.Example.Account.ID),
 		":role":      n.roleID(t, "default/example-reader"),
 		":account":   n.AdminUser,

@@ -43,6 +43,25 @@ func (f *form) overtaken(saved url.Values, labels ...[2]string) {
 	f.Values.Set("revision", saved.Get("revision"))
 }
 
+// asRefusal is an error of an operation, or nil for any other.
+func asRefusal(err error) *admin.Error {
+	e, _ := errors.AsType[*admin.Error](err)
+	return e
+}
+
+// seconds reads a number of seconds, of which nothing is 0.
+func (f *form) seconds(name string) *time.Duration {
+	text := strings.TrimSpace(f.Values.Get(name))
+	if text == "" {
+		return new(time.Duration(0))
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 1<<31 {
+		f.fault(name, "must be a number of seconds, or empty")
+	}
+	return new(time.Duration(n) * time.Second)
+}
+
 // isStale reports whether somebody else was faster.
 func isStale(err error) bool {
 	e, ok := errors.AsType[*admin.Error](err)

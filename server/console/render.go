@@ -202,6 +202,11 @@ var messages = map[string]string{
 	"client taken over": "You are responsible for the token now.",
 	"secret retired":    "The secret key is retired; what it minted has ended.",
 
+	"api created":  "The API is registered. List its endpoints, then make a role that opens some of them.",
+	"api saved":    "The API is saved.",
+	"api imported": "The catalogue is that of the document now.",
+	"api deleted":  "The API is deleted.",
+
 	"role given":       "The role is given.",
 	"role taken":       "The role is taken back.",
 	"limits changed":   "The limits are changed.",
