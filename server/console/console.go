@@ -157,6 +157,9 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.GET("/console/endpoints/:api/delete", c.page(confirmDeleteAPI))
 	r.POST("/console/endpoints/:api/delete", c.change(deleteAPI))
 
+	r.GET("/console/simulator", c.page(simulator))
+	r.GET("/console/simulator/clients", c.page(simulatorClients))
+
 	r.GET("/console/grants/new", c.page(giveRolePage))
 	r.POST("/console/grants", c.change(giveRole))
 	r.GET("/console/grants/:holder/:role", c.page(limitsPage))

@@ -77,8 +77,8 @@ type entry struct {
 	needs string // the operation that it shows; empty is none
 }
 
-// policy is the content security policy of every page (W3C CSP level 3).
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// contentPolicy is the content security policy of every page (W3C CSP level 3).
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // show sends a page, whole or not at all.
 func (v *visit) show(name string, status int, p page) error {
@@ -120,7 +120,7 @@ func (v *visit) headers() {
 	v.Header("Referrer-Policy", referrer)
 	v.Header("X-Frame-Options", "DENY")
 	v.Header("Cross-Origin-Opener-Policy", "same-origin")
-	v.Header("Content-Security-Policy", policy)
+	v.Header("Content-Security-Policy", contentPolicy)
 }
 
 // sidebar is what the person may see of the chosen workspace.
