@@ -15,8 +15,10 @@ var hostile = []string{"<img src=x onerror=alert(1)>", "\u202eevil \u05d0\u05d1\
 func (n *node) made(t testing.TB, path string, in any) string {
 	t.Helper()
 	out := n.want(t, http.StatusCreated, http.MethodPost, path, in).json(t)
-	if acc, ok := out["account"].(map[string]any); ok && out["id"] == nil {
-		out = acc
+	for _, within := range []string{"account", "webhook"} {
+		if it, ok := out[within].(map[string]any); ok && out["id"] == nil {
+			out = it
+		}
 	}
 	id, _ := out["id"].(string)
 	if id == "" {

@@ -145,6 +145,8 @@ func (n *node) samples(t testing.TB) map[string]string {
 		":client":    string(n.Example.Client.ID),
 		":secret":    string(n.Example.Client.Secrets[0].ID),
 		":api":       "example",
+		":kid":       n.kid(t),
+		":webhook":   n.made(t, "/webhooks", map[string]any{"url": "https://hooks.example.com/x", "workspace": "default"}),
 		":holder":    string(n.Example.Account.ID),
 		":role":      n.roleID(t, "default/example-reader"),
 		":account":   n.AdminUser,

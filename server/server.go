@@ -7,6 +7,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -48,6 +49,8 @@ type Options struct {
 	KEK     *keys.KEK
 	Issuer  string
 	Version string
+	Driver  string // of the store: "sqlite" or "mongodb"
+	Config  string // what is in force, as YAML, without secrets
 
 	Listen, GatewayListen, OpsListen string // host:port; a port of 0 takes a free one
 	TLS                              *tls.Config
@@ -170,7 +173,8 @@ func (s *Server) rooms() error {
 		ExpiryChoices: o.ExpiryChoices, UsageRetention: o.UsageRetention, Node: s.node, OnLeak: s.metrics.Leaked,
 		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
 		MayMail: o.Mail != nil, Wake: s.notify.Wake,
-		CreateAccounts: o.CreateAccounts, GroupTeams: o.GroupTeams,
+		CreateAccounts: o.CreateAccounts, GroupTeams: o.GroupTeams, Age: s.state.Age,
+		Facts: admin.SystemFacts{Version: o.Version, Store: cmp.Or(o.Driver, "sqlite"), Config: o.Config, StartedAt: store.At(o.Now())},
 	})
 	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
 	decoys, err := o.KEK.Derive("costs of decoys")

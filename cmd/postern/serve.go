@@ -234,6 +234,10 @@ func serverOptions(cfg config.Config) server.Options {
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
 	}
 	o.OutboundAllow = cfg.Outbound.Allow
+	o.Driver = cfg.Store.Driver
+	var text strings.Builder
+	_ = cfg.Print(&text, true) // into memory
+	o.Config = text.String()
 	if cfg.Mail.Address != "" {
 		o.Mail = new(mailOptions(&cfg.Mail))
 	}

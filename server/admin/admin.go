@@ -86,7 +86,9 @@ type Options struct {
 	GroupTeams     map[string]string
 
 	// Node is this node's name, unlike any other's: of two nodes one sweeps.
-	Node string
+	Node  string
+	Facts SystemFacts
+	Age   func() time.Duration // of the state; may be nil
 
 	FlushUsage func(context.Context) error // so that an answer includes this node's own; may be nil
 	MayMail    bool                        // whether mail is configured

@@ -56,7 +56,7 @@ func workspaceRoles(w *store.Workspace, now store.Time) []*store.Role {
 		role(RoleAdmin, "Everything in this workspace but its settings and owners.", append(own,
 			on(anyMethod, "/clients/**"), on(anyMethod, "/roles/**"), on(anyMethod, "/grants/**"), on(anyMethod, "/apis/**"),
 			on(reading, "/workspaces/**"), on(anyMethod, "/accounts/**"), on(anyMethod, "/teams/**"),
-			on(anyMethod, "/webhooks/**"), on(anyMethod, "/usage/**"), on(reading, "/overview"), on(anyMethod, "/audit/**"), on(anyMethod, "/check"), on(anyMethod, "/keys/**"), on(anyMethod, "/backup"))...),
+			on(anyMethod, "/webhooks/**"), on(anyMethod, "/usage/**"), on(reading, "/overview"), on(anyMethod, "/audit/**"), on(anyMethod, "/check"), on(anyMethod, "/keys/**"), on(reading, "/system"), on(anyMethod, "/backup"))...),
 		role(RoleAuditor, "Reads everything in this workspace, the audit included.", on(reading, "/**"), on("POST", "/check")),
 		role(RoleMember, "Its own tokens, and the catalogue.", own...),
 	}

@@ -126,6 +126,7 @@ var (
 	opAuditVerify  = Operation{Name: "audit.verify", Method: "GET", Path: root + "/audit/verify", Tag: "audit", Text: "Check the audit chain of a workspace"}
 	opCheck        = Operation{Name: "check", Method: "POST", Path: root + "/check", Tag: "policy", Text: "Decide about a call, and explain the decision"}
 	opEndpoints    = Operation{Name: "endpoint.list", Method: "GET", Path: root + "/endpoints", Tag: "apis", Text: "List the endpoints that the presented credential may call", AnyToken: true}
+	opSystem       = Operation{Name: "system.read", Method: "GET", Path: root + "/system", Tag: "system", Text: "How the node is that answers: its version, its store, its configuration without secrets"}
 	opBackup       = Operation{Name: "backup", Method: "GET", Path: root + "/backup", Tag: "system", Text: "Stream a backup of all records but keys, revoked tokens and usage"}
 )
 
@@ -148,7 +149,7 @@ func Operations() []Operation {
 		opTOTPStart, opTOTPConfirm, opTOTPDelete, opAccountNoTOTP,
 		opTakeOver, opTransfer, opWorkspaceDrop,
 		opKeyList, opKeyRotate, opKeyRevoke, opKeyReseal,
-		opUsage, opUsageSummary, opOverview, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opBackup,
+		opUsage, opUsageSummary, opOverview, opAuditList, opAuditGet, opAuditExport, opAuditVerify, opCheck, opEndpoints, opSystem, opBackup,
 	}
 }
 

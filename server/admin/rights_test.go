@@ -94,6 +94,7 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["delivery.retry"] = w.RetryDelivery(ctx, by, "x", "y")
 	_, errs["usage.read"] = w.Usage(ctx, by, "", 0, 0)
 	_, errs["usage.summary"] = w.UsageSummary(ctx, by, "", 1)
+	_, errs["system.read"] = w.System(ctx, by)
 	_, errs["overview.read"] = w.Overview(ctx, by, ws)
 	_, errs["audit.list"] = w.Audit(ctx, by, "", store.AuditQuery{})
 	_, errs["audit.get"] = w.AuditEntry(ctx, by, w.entryID())

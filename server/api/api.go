@@ -128,6 +128,7 @@ func (a *API) Mount(r *gin.Engine) {
 	m.webhooks()
 	m.records()
 	m.overviews()
+	m.system()
 	m.unused()
 	m.check()
 	m.endpoints()

@@ -74,7 +74,8 @@ type group struct {
 type entry struct {
 	Section, Text, Path, Icon, Tally string
 
-	needs string // the operation that it shows; empty is none
+	needs  string // the operation that it shows; empty is none
+	system string // the same, of what is everybody's
 }
 
 // contentPolicy is the content security policy of every page (W3C CSP level 3).
@@ -139,9 +140,10 @@ func (v *visit) sidebar() []group {
 			{Section: "accounts", Text: "Users", Path: "/console/accounts", Icon: "user", needs: "account.list"},
 			{Section: "teams", Text: "Teams", Path: "/console/teams", Icon: "users", needs: "team.list"},
 			{Section: "workspaces", Text: "Workspaces", Path: "/console/workspaces", Icon: "box"},
+			{Section: "webhooks", Text: "Webhooks", Path: "/console/webhooks", Icon: "webhook", needs: "webhook.list"},
 		}},
 		{"System", []entry{
-			{Section: "system", Text: "Health & keys", Path: "/console/system", Icon: "gauge", needs: "key.list"},
+			{Section: "system", Text: "Health & keys", Path: "/console/system", Icon: "gauge", system: "key.list"},
 			{Section: "reference", Text: "API reference", Path: "/console/api-reference", Icon: "book-open"},
 			{Section: "docs", Text: "Docs", Path: "/console/docs", Icon: "life-buoy"},
 		}},
@@ -151,7 +153,7 @@ func (v *visit) sidebar() []group {
 			if v.workspace == nil {
 				return e.Section != "reference" && e.Section != "docs"
 			}
-			return e.needs != "" && !v.may(e.needs)
+			return e.needs != "" && !v.may(e.needs) || e.system != "" && !v.maySystem(e.system)
 		})
 	}
 	return slices.DeleteFunc(groups, func(g group) bool { return len(g.Entries) == 0 })
@@ -229,6 +231,16 @@ var messages = map[string]string{
 	"team deleted":   "The team is deleted.",
 	"member added":   "Added to the team.",
 	"member removed": "Taken out of the team.",
+
+	"key rotated": "A new key is published. It signs once verifiers can know it.",
+	"key revoked": "The key is revoked, and everything that it signed is dead.",
+
+	"webhook created": "The webhook is made.",
+	"webhook saved":   "The webhook is saved.",
+	"webhook deleted": "The webhook is deleted.",
+	"webhook tested":  "A test event is on its way.",
+	"delivery again":  "The event is on its way once more.",
+	"key shown":       "That signing key was shown once, and is not shown again. If it is lost, make a new one.",
 
 	"workspace created":     "The workspace is created. You are its owner.",
 	"workspace saved":       "The settings are saved.",
