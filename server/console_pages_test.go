@@ -145,6 +145,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 		":client":    string(n.Example.Client.ID),
 		":secret":    string(n.Example.Client.Secrets[0].ID),
 		":api":       "example",
+		":operation": "client.create",
 		":kid":       n.kid(t),
 		":webhook":   n.made(t, "/webhooks", map[string]any{"url": "https://hooks.example.com/x", "workspace": "default"}),
 		":holder":    string(n.Example.Account.ID),

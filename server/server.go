@@ -235,7 +235,8 @@ func (s *Server) doors() error {
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
 	s.console = console.New(console.Options{
-		Admin: s.admin, Issuer: o.Issuer, Version: o.Version, Address: address, OIDC: s.provider(), Now: o.Now, Log: o.Log,
+		Admin: s.admin, Issuer: o.Issuer, Version: o.Version, Address: address, OIDC: s.provider(), Reference: s.api.Document,
+		Now: o.Now, Log: o.Log,
 	})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,

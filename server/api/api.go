@@ -67,6 +67,8 @@ type Options struct {
 // API serves the operations.
 type API struct {
 	Options
+
+	document []byte
 }
 
 // New returns an API.
@@ -89,8 +91,12 @@ func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{o}
+	return &API{Options: o}
 }
+
+// Document is the description of all operations that /api/v1/openapi.json serves,
+// as OpenAPI in JSON. It is there once Mount was called.
+func (a *API) Document() []byte { return a.document }
 
 // Mount adds a route for each operation, and /api/v1/openapi.json, which says
 // nothing that is secret and is open to everyone.
@@ -133,12 +139,12 @@ func (a *API) Mount(r *gin.Engine) {
 	m.check()
 	m.endpoints()
 	m.backup()
-	document, err := m.describe()
-	if err != nil {
+	var err error
+	if a.document, err = m.describe(); err != nil {
 		panic("api: its own description cannot be written: " + err.Error()) // the types above are wrong
 	}
 	r.GET("/api/v1/openapi.json", func(c *gin.Context) {
-		c.Data(http.StatusOK, "application/openapi+json", document)
+		c.Data(http.StatusOK, "application/openapi+json", a.document)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -27,9 +28,11 @@ type Options struct {
 	Issuer  string                         // the public URL
 	Version string                         // of the program, shown to administrators
 	Address func(*http.Request) netip.Addr // who sent a request
-	OIDC    *OIDC                          // by which people sign in, too; nil is none
-	Now     func() time.Time               // nil means time.Now
-	Log     *slog.Logger                   // nil means no log
+	// Reference is the OpenAPI document of the REST API, in JSON; nil is none.
+	Reference func() []byte
+	OIDC      *OIDC            // by which people sign in, too; nil is none
+	Now       func() time.Time // nil means time.Now
+	Log       *slog.Logger     // nil means no log
 }
 
 // Console serves the pages.
@@ -42,6 +45,10 @@ type Console struct {
 	pages  map[string]*template.Template
 
 	provider *provider // of OIDC
+
+	referenceOnce  sync.Once
+	reference      *reference
+	referenceError error
 }
 
 // New returns a Console.
@@ -203,6 +210,9 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.POST("/console/system/keys/rotate", c.sure(rotateKey))
 	r.GET("/console/system/keys/:kid/revoke", c.page(confirmRevokeKey))
 	r.POST("/console/system/keys/:kid/revoke", c.sure(revokeKey))
+
+	r.GET("/console/api-reference", c.page(apiReference))
+	r.GET("/console/api-reference/:operation", c.page(referenceOperation))
 
 	r.GET("/console/webhooks", c.page(webhooks))
 	r.GET("/console/webhooks/new", c.page(newWebhookPage))

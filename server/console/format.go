@@ -15,26 +15,27 @@ import (
 // funcs are what templates can call.
 func (c *Console) funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset":    c.assetPath,
-		"icon":     c.icon,
-		"input":    input,
-		"choose":   choose,
-		"once":     onceValue,
-		"when":     func(t store.Time) template.HTML { return moment(t, relative(t, store.At(c.Now()))) },
-		"day":      func(t store.Time) template.HTML { return moment(t, t.Time().Format("2 Jan 2006")) },
-		"local":    local,
-		"exact":    func(t store.Time) template.HTML { return moment(t, exact(t)) },
-		"count":    count[int],
-		"count64":  count[int64],
-		"capped":   capped,
-		"plural":   plural,
-		"sentence": sentence,
-		"initials": initials,
-		"provider": func() *provider { return c.provider },
-		"list":     func(values ...string) []string { return values },
-		"join":     strings.Join,
-		"field":    ruleField,
-		"duration": duration,
+		"asset":     c.assetPath,
+		"icon":      c.icon,
+		"input":     input,
+		"choose":    choose,
+		"once":      onceValue,
+		"when":      func(t store.Time) template.HTML { return moment(t, relative(t, store.At(c.Now()))) },
+		"day":       func(t store.Time) template.HTML { return moment(t, t.Time().Format("2 Jan 2006")) },
+		"local":     local,
+		"exact":     func(t store.Time) template.HTML { return moment(t, exact(t)) },
+		"count":     count[int],
+		"count64":   count[int64],
+		"capped":    capped,
+		"plural":    plural,
+		"sentence":  sentence,
+		"initials":  initials,
+		"provider":  func() *provider { return c.provider },
+		"list":      func(values ...string) []string { return values },
+		"join":      strings.Join,
+		"field":     ruleField,
+		"duration":  duration,
+		"codeParts": codeParts,
 	}
 }
 
@@ -85,6 +86,20 @@ func relative(t, now store.Time) string {
 		return "in " + text
 	}
 	return text + " ago"
+}
+
+// textPart is a part of a text, perhaps between backquotes.
+type textPart struct {
+	Text string
+	Code bool
+}
+
+// codeParts parts a text at its backquotes.
+func codeParts(text string) (out []textPart) {
+	for i, part := range strings.Split(text, "`") {
+		out = append(out, textPart{part, i%2 == 1})
+	}
+	return out
 }
 
 // duration spells a whole number of years, days, hours or minutes.
