@@ -146,6 +146,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 		":secret":    string(n.Example.Client.Secrets[0].ID),
 		":api":       "example",
 		":operation": "client.create",
+		":guide":     "operations",
 		":kid":       n.kid(t),
 		":webhook":   n.made(t, "/webhooks", map[string]any{"url": "https://hooks.example.com/x", "workspace": "default"}),
 		":holder":    string(n.Example.Account.ID),

@@ -46,6 +46,10 @@ type Console struct {
 
 	provider *provider // of OIDC
 
+	guidesOnce  sync.Once
+	guides      map[string]guide
+	guidesError error
+
 	referenceOnce  sync.Once
 	reference      *reference
 	referenceError error
@@ -210,6 +214,9 @@ func (c *Console) Mount(r gin.IRoutes) {
 	r.POST("/console/system/keys/rotate", c.sure(rotateKey))
 	r.GET("/console/system/keys/:kid/revoke", c.page(confirmRevokeKey))
 	r.POST("/console/system/keys/:kid/revoke", c.sure(revokeKey))
+
+	r.GET("/console/docs", c.page(showDocs))
+	r.GET("/console/docs/:guide", c.page(showGuide))
 
 	r.GET("/console/api-reference", c.page(apiReference))
 	r.GET("/console/api-reference/:operation", c.page(referenceOperation))
