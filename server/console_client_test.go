@@ -105,3 +105,19 @@ func TestWhoAnswersForATokenInTheConsole(t *testing.T) {
 	admin.want(t, http.StatusSeeOther, at+"/take-over", url.Values{})
 	admin.want(t, http.StatusConflict, at+"/take-over", url.Values{}).has(t, "responsible for it already")
 }
+
+// A page of tokens is small, whatever people write.
+func TestThePageOfTokensIsSmall(t *testing.T) {
+	n := start(t)
+	admin := n.console(t)
+	for range 50 {
+		n.want(t, http.StatusCreated, http.MethodPost, "/clients", map[string]any{
+			"name": strings.Repeat("W", 190), "description": strings.Repeat("description ", 160), "workspace": "default", "roles": []string{"default/example-reader"},
+		})
+	}
+	got := admin.want(t, http.StatusOK, "/console/clients", nil)
+	if len(got.body) > 150_000 {
+		t.Errorf("it has %d bytes, want 150,000 at most", len(got.body))
+	}
+	got.has(t, "Next page", "description descr")
+}

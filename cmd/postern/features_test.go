@@ -12,10 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"postern/server/admin"
+	"postern/server/console"
 )
 
 var update = flag.Bool("update", false, "write docs/features.md")
@@ -27,70 +29,70 @@ type feature struct {
 	operations []string // by which operations of REST
 	routes     []string // by which other routes
 	commands   []string // by which commands
-	console    bool     // there will be a page of the console, too
+	pages      []string // on which pages of the console
 	tests      []string // of rows without an id, which tests are found by
 }
 
 // features are the rows, in their order.
 var features = []feature{
-	{id: "SB1", text: "A list shows each client's id, description, roles and state, when it was made and last used; a row can be revoked.", operations: []string{"client.list", "client.revoke"}, commands: []string{"client list", "client revoke"}, console: true},
-	{id: "SB2", text: "A new client gets a description and a role; the server makes its id and secret.", operations: []string{"client.create"}, commands: []string{"client create"}, console: true},
-	{id: "SB3", text: "A secret is shown once. With `confirm` the client works only after somebody said that the secret is saved; one that nobody confirms is gone after 15 minutes.", operations: []string{"client.create", "client.confirm"}, commands: []string{"client confirm"}, console: true},
-	{id: "SB4", text: "The rules of its roles say which endpoints a client may call, and a check says why.", operations: []string{"role.create", "grant.set", "check"}, routes: []string{"/decide/…"}, commands: []string{"role create", "grant set", "check"}, console: true},
-	{id: "SB5", text: "Revoking a client ends every use of it at once: tokens, bearer, introspection, decisions.", operations: []string{"client.revoke"}, routes: []string{"POST /oauth2/token", "POST /oauth2/introspect", "/decide/…"}, commands: []string{"client revoke"}, console: true},
-	{id: "SB6", text: "Lists and details say exactly when a client was last used, and who made it.", operations: []string{"client.list", "client.get", "usage.read"}, commands: []string{"client get", "usage"}, console: true},
+	{id: "SB1", text: "A list shows each client's id, description, roles and state, when it was made and last used; a row can be revoked.", operations: []string{"client.list", "client.revoke"}, commands: []string{"client list", "client revoke"}, pages: []string{"/console/clients"}},
+	{id: "SB2", text: "A new client gets a description and a role; the server makes its id and secret.", operations: []string{"client.create"}, commands: []string{"client create"}, pages: []string{"/console/clients/new"}},
+	{id: "SB3", text: "A secret is shown once. With `confirm` the client works only after somebody said that the secret is saved; one that nobody confirms is gone after 15 minutes.", operations: []string{"client.create", "client.confirm"}, commands: []string{"client confirm"}, pages: []string{"/console/clients/{client}/save"}},
+	{id: "SB4", text: "The rules of its roles say which endpoints a client may call, and a check says why.", operations: []string{"role.create", "grant.set", "check"}, routes: []string{"/decide/…"}, commands: []string{"role create", "grant set", "check"}, pages: []string{"/console/roles/{role}", "/console/simulator"}},
+	{id: "SB5", text: "Revoking a client ends every use of it at once: tokens, bearer, introspection, decisions.", operations: []string{"client.revoke"}, routes: []string{"POST /oauth2/token", "POST /oauth2/introspect", "/decide/…"}, commands: []string{"client revoke"}, pages: []string{"/console/clients/{client}/revoke"}},
+	{id: "SB6", text: "Lists and details say exactly when a client was last used, and who made it.", operations: []string{"client.list", "client.get", "usage.read"}, commands: []string{"client get", "usage"}, pages: []string{"/console/clients/{client}"}},
 
-	{id: "QU1", text: "People make and manage personal tokens themselves, and see their own alone.", operations: []string{"me.client.create", "me.client.list", "me.client.get"}, commands: []string{"me token create", "me token list"}, console: true},
-	{id: "QU2", text: "Service tokens are for administrators, and act as a service account, not as a person.", operations: []string{"client.create"}, commands: []string{"client create"}, console: true},
-	{id: "QU3", text: "A token has a name, a kind and an expiry from a list; one that never ends carries a warning.", operations: []string{"client.create"}, commands: []string{"client create"}, console: true},
+	{id: "QU1", text: "People make and manage personal tokens themselves, and see their own alone.", operations: []string{"me.client.create", "me.client.list", "me.client.get"}, commands: []string{"me token create", "me token list"}, pages: []string{"/console/profile"}},
+	{id: "QU2", text: "Service tokens are for administrators, and act as a service account, not as a person.", operations: []string{"client.create"}, commands: []string{"client create"}, pages: []string{"/console/clients/new"}},
+	{id: "QU3", text: "A token has a name, a kind and an expiry from a list; one that never ends carries a warning.", operations: []string{"client.create"}, commands: []string{"client create"}, pages: []string{"/console/clients/new"}},
 	{id: "QU4", text: "At its expiry a token stops by itself, to the second; then a new one is needed.", operations: []string{"client.create"}, routes: []string{"POST /oauth2/token", "/decide/…"}, commands: []string{"client create"}},
-	{id: "QU5", text: "A token for provisioning is good for SCIM and for nothing else.", operations: []string{"client.create"}, routes: []string{"/scim/v2/…"}, commands: []string{"client create"}, console: true},
-	{id: "QU6", text: "What was never used can be told from what was, and listed alone.", operations: []string{"client.list"}, commands: []string{"client list"}, console: true},
-	{id: "QU7", text: "Revoke answers that it was done, and the state of the token changes.", operations: []string{"client.revoke"}, commands: []string{"client revoke"}, console: true},
-	{id: "QU8", text: "Restore makes the same secret work again; what has expired or leaked stays as it is.", operations: []string{"client.restore"}, commands: []string{"client restore"}, console: true},
-	{id: "QU9", text: "Only what is revoked can be deleted; that is final, and its id is never used again.", operations: []string{"client.delete"}, commands: []string{"client delete"}, console: true},
-	{id: "QU10", text: "The answer that makes a secret is the only one that ever holds it, whoever asks.", operations: []string{"client.create", "client.rotate"}, commands: []string{"client create"}, console: true},
+	{id: "QU5", text: "A token for provisioning is good for SCIM and for nothing else.", operations: []string{"client.create"}, routes: []string{"/scim/v2/…"}, commands: []string{"client create"}, pages: []string{"/console/clients/new"}},
+	{id: "QU6", text: "What was never used can be told from what was, and listed alone.", operations: []string{"client.list"}, commands: []string{"client list"}, pages: []string{"/console/clients"}},
+	{id: "QU7", text: "Revoke answers that it was done, and the state of the token changes.", operations: []string{"client.revoke"}, commands: []string{"client revoke"}, pages: []string{"/console/clients/{client}/revoke"}},
+	{id: "QU8", text: "Restore makes the same secret work again; what has expired or leaked stays as it is.", operations: []string{"client.restore"}, commands: []string{"client restore"}, pages: []string{"/console/clients/{client}/restore"}},
+	{id: "QU9", text: "Only what is revoked can be deleted; that is final, and its id is never used again.", operations: []string{"client.delete"}, commands: []string{"client delete"}, pages: []string{"/console/clients/{client}/delete"}},
+	{id: "QU10", text: "The answer that makes a secret is the only one that ever holds it, whoever asks.", operations: []string{"client.create", "client.rotate"}, commands: []string{"client create"}, pages: []string{"/console/clients/{client}/save"}},
 	{id: "QU11", text: "One token serves the command line and REST.", operations: []string{"client.list"}, commands: []string{"client list"}},
 
 	{id: "DG1", text: "A personal token may do what its owner may, under the same licence, at the time of each call.", operations: []string{"me.client.create", "account.edit"}, routes: []string{"/decide/…", "POST /oauth2/introspect"}, commands: []string{"me token create", "check"}},
-	{id: "DG2", text: "Nobody has a personal token until they make one, unless a setting says otherwise.", operations: []string{"me.client.create"}, commands: []string{"me token list"}, console: true},
-	{id: "DG3", text: "An integration token comes with a technical user, which gets rights as any other account does.", operations: []string{"client.create", "grant.set"}, commands: []string{"client create", "grant set"}, console: true},
-	{id: "DG4", text: "Technical users have the licence steward and a padlock: name, state and password are fixed, licence, teams and grants are not.", operations: []string{"account.edit", "account.list"}, commands: []string{"account get", "account list"}, console: true},
-	{id: "DG5", text: "Technical users are members of teams, and get access to workspaces.", operations: []string{"team.member.add", "grant.set"}, commands: []string{"team add", "grant set"}, console: true},
-	{id: "DG6", text: "When a person is deactivated their personal tokens stop at once; integrations go on, and somebody takes them over.", operations: []string{"account.deactivate", "client.takeover"}, commands: []string{"account deactivate", "client takeover"}, console: true},
-	{id: "DG7", text: "Accounts and licences through the API need admin access, a right of the token that is given apart.", operations: []string{"account.edit", "client.create"}, commands: []string{"account edit", "client create"}, console: true},
+	{id: "DG2", text: "Nobody has a personal token until they make one, unless a setting says otherwise.", operations: []string{"me.client.create"}, commands: []string{"me token list"}, pages: []string{"/console/profile"}},
+	{id: "DG3", text: "An integration token comes with a technical user, which gets rights as any other account does.", operations: []string{"client.create", "grant.set"}, commands: []string{"client create", "grant set"}, pages: []string{"/console/clients/new"}},
+	{id: "DG4", text: "Technical users have the licence steward and a padlock: name, state and password are fixed, licence, teams and grants are not.", operations: []string{"account.edit", "account.list"}, commands: []string{"account get", "account list"}, pages: []string{"/console/accounts"}},
+	{id: "DG5", text: "Technical users are members of teams, and get access to workspaces.", operations: []string{"team.member.add", "grant.set"}, commands: []string{"team add", "grant set"}, pages: []string{"/console/teams/{team}"}},
+	{id: "DG6", text: "When a person is deactivated their personal tokens stop at once; integrations go on, and somebody takes them over.", operations: []string{"account.deactivate", "client.takeover"}, commands: []string{"account deactivate", "client takeover"}, pages: []string{"/console/accounts/{account}/deactivate", "/console/clients/{client}/take-over"}},
+	{id: "DG7", text: "Accounts and licences through the API need admin access, a right of the token that is given apart.", operations: []string{"account.edit", "client.create"}, commands: []string{"account edit", "client create"}, pages: []string{"/console/clients/new"}},
 
-	{id: "DC1", text: "When the setting says so, a new person gets a personal token by itself, which waits for its owner to take the secret.", operations: []string{"invitation.accept", "me.client.rotate"}, commands: []string{"account accept", "me token secret"}, console: true},
-	{id: "DC2", text: "The owner of a workspace may do everything in it.", operations: []string{"grant.set", "workspace.edit"}, commands: []string{"grant set", "workspace edit", "workspace transfer"}, console: true},
-	{id: "DC3", text: "Who is invited to another workspace has its roles and devices with the same token.", operations: []string{"grant.set", "check"}, commands: []string{"grant set", "check"}, console: true},
-	{id: "DC4", text: "API users are accounts with nobody behind them, with rights, roles and devices of their own.", operations: []string{"client.create", "grant.set"}, commands: []string{"client create", "grant set"}, console: true},
-	{id: "DC5", text: "A team or a function has a token: a service account that is a member.", operations: []string{"client.create", "team.member.add"}, commands: []string{"client create", "team add"}, console: true},
+	{id: "DC1", text: "When the setting says so, a new person gets a personal token by itself, which waits for its owner to take the secret.", operations: []string{"invitation.accept", "me.client.rotate"}, commands: []string{"account accept", "me token secret"}, pages: []string{"/console/profile"}},
+	{id: "DC2", text: "The owner of a workspace may do everything in it.", operations: []string{"grant.set", "workspace.edit"}, commands: []string{"grant set", "workspace edit", "workspace transfer"}, pages: []string{"/console/workspaces/{workspace}/transfer"}},
+	{id: "DC3", text: "Who is invited to another workspace has its roles and devices with the same token.", operations: []string{"grant.set", "check"}, commands: []string{"grant set", "check"}, pages: []string{"/console/grants/new"}},
+	{id: "DC4", text: "API users are accounts with nobody behind them, with rights, roles and devices of their own.", operations: []string{"client.create", "grant.set"}, commands: []string{"client create", "grant set"}, pages: []string{"/console/grants/new"}},
+	{id: "DC5", text: "A team or a function has a token: a service account that is a member.", operations: []string{"client.create", "team.member.add"}, commands: []string{"client create", "team add"}, pages: []string{"/console/teams/{team}"}},
 	{id: "DC6", text: "The same token opens REST and GraphQL; a rule can name an operation of GraphQL.", operations: []string{"role.create"}, routes: []string{"/decide/…"}, commands: []string{"role create"}},
-	{id: "DC7", text: "People find their token, and the warning to keep it to themselves, where their account is.", operations: []string{"me.client.list"}, commands: []string{"me show", "me token list"}, console: true},
+	{id: "DC7", text: "People find their token, and the warning to keep it to themselves, where their account is.", operations: []string{"me.client.list"}, commands: []string{"me show", "me token list"}, pages: []string{"/console/profile"}},
 
-	{id: "DP1", text: "A token is made by name and password, or with another good token of the same person.", operations: []string{"me.client.create"}, commands: []string{"me token create", "client renew"}, console: true},
+	{id: "DP1", text: "A token is made by name and password, or with another good token of the same person.", operations: []string{"me.client.create"}, commands: []string{"me token create", "client renew"}, pages: []string{"/console/clients/new"}},
 	{id: "DP2", text: "Nobody makes a token for somebody else without their credentials, administrators included.", operations: []string{"client.create", "client.rotate"}, commands: []string{"client create"}},
-	{id: "DP3", text: "Who holds a person's token acts as that person; the audit has the token and the address.", operations: []string{"audit.list", "audit.get"}, commands: []string{"audit list", "audit show"}, console: true},
-	{id: "DP4", text: "A new password leaves tokens as they are.", operations: []string{"me.password"}, commands: []string{"me password"}, console: true},
-	{id: "DP5", text: "Expiry, kind, account and id of a token never change; name, description, roles, addresses and who is responsible may, and the audit tells.", operations: []string{"client.edit"}, commands: []string{"client edit"}, console: true},
+	{id: "DP3", text: "Who holds a person's token acts as that person; the audit has the token and the address.", operations: []string{"audit.list", "audit.get"}, commands: []string{"audit list", "audit show"}, pages: []string{"/console/audit"}},
+	{id: "DP4", text: "A new password leaves tokens as they are.", operations: []string{"me.password"}, commands: []string{"me password"}, pages: []string{"/console/password"}},
+	{id: "DP5", text: "Expiry, kind, account and id of a token never change; name, description, roles, addresses and who is responsible may, and the audit tells.", operations: []string{"client.edit"}, commands: []string{"client edit"}, pages: []string{"/console/clients/{client}/edit"}},
 	{id: "DP6", text: "People have as many tokens as they like.", operations: []string{"me.client.create"}, commands: []string{"me token create"}},
 	{id: "DP7", text: "A token works for every version of an API.", operations: []string{"api.import", "role.create"}, routes: []string{"/decide/…"}, commands: []string{"api import"}},
-	{id: "DP8", text: "The owner of a workspace switches API access on and off, and says who may make and use personal tokens.", operations: []string{"workspace.edit"}, commands: []string{"workspace edit"}, console: true},
-	{id: "DP9", text: "A lifetime is a number of days, or -1 for never where that is allowed; a workspace may cap it.", operations: []string{"client.create", "workspace.edit"}, commands: []string{"client create", "workspace edit"}, console: true},
-	{id: "DP10", text: "A token can ask which endpoints it may call.", operations: []string{"endpoint.list"}, commands: []string{"endpoints"}, console: true},
-	{id: "DP11", text: "A token renews itself before it ends: for the same account, no wider and no longer.", operations: []string{"me.client.create"}, commands: []string{"client renew"}, console: true},
-	{id: "DP12", text: "A token opens no session of the console.", operations: []string{"me.get"}, console: true},
-	{id: "DP13", text: "A token is deleted from the menu of its row.", operations: []string{"client.delete"}, commands: []string{"client delete"}, console: true},
-	{id: "DP14", text: "A token of one project opens nothing of another, and projects may have different endpoints of one API.", operations: []string{"client.create", "api.edit"}, commands: []string{"client create", "api edit"}, console: true},
+	{id: "DP8", text: "The owner of a workspace switches API access on and off, and says who may make and use personal tokens.", operations: []string{"workspace.edit"}, commands: []string{"workspace edit"}, pages: []string{"/console/workspaces/{workspace}/settings"}},
+	{id: "DP9", text: "A lifetime is a number of days, or -1 for never where that is allowed; a workspace may cap it.", operations: []string{"client.create", "workspace.edit"}, commands: []string{"client create", "workspace edit"}, pages: []string{"/console/workspaces/{workspace}/settings"}},
+	{id: "DP10", text: "A token can ask which endpoints it may call.", operations: []string{"endpoint.list"}, commands: []string{"endpoints"}, pages: []string{"/console/clients/{client}"}},
+	{id: "DP11", text: "A token renews itself before it ends: for the same account, no wider and no longer.", operations: []string{"me.client.create"}, commands: []string{"client renew"}, pages: []string{"/console/profile/tokens/{own}/renew"}},
+	{id: "DP12", text: "A token opens no session of the console.", operations: []string{"me.get"}, pages: []string{"/console/sign-in"}},
+	{id: "DP13", text: "A token is deleted from the menu of its row.", operations: []string{"client.delete"}, commands: []string{"client delete"}, pages: []string{"/console/clients"}},
+	{id: "DP14", text: "A token of one project opens nothing of another, and projects may have different endpoints of one API.", operations: []string{"client.create", "api.edit"}, commands: []string{"client create", "api edit"}, pages: []string{"/console/endpoints/{api}/edit"}},
 
-	{id: "Rotation", text: "A client has several secrets, each with a label, an expiry and a last use; a new one overlaps the old, which ends by itself. One that is in use is retired by force alone, and the refusal names who uses it.", operations: []string{"client.rotate", "client.secret.revoke"}, commands: []string{"client rotate", "client secret retire"}, console: true, tests: []string{"TestRetire"}},
-	{id: "One secret", text: "Revoking one secret ends the tokens that it made, and no others.", operations: []string{"client.secret.revoke"}, commands: []string{"client secret revoke"}, console: true, tests: []string{"TestRevokingOneSecret"}},
-	{id: "Reminders", text: "Two weeks, one week and one day before a client or secret ends, webhooks and mail say so.", operations: []string{"webhook.create", "webhook.deliveries"}, commands: []string{"webhook create"}, console: true, tests: []string{"TestRemind"}},
-	{id: "Addresses", text: "A client may be used from the addresses on its list alone.", operations: []string{"client.edit"}, commands: []string{"client edit"}, console: true, tests: []string{"TestAddressList"}},
-	{id: "Why", text: "A refused call is explained, with the least that is missing.", operations: []string{"check"}, commands: []string{"check"}, console: true, tests: []string{"TestCheckExplains"}},
-	{id: "Opened", text: "Beside the roles stand the endpoints that they open.", operations: []string{"role.endpoints"}, commands: []string{"role endpoints"}, console: true, tests: []string{"TestARoleSaysWhichEndpointsItOpens"}},
-	{id: "Unused", text: "What a client's rights reach and it has not used in 90 days, by rule; and what of a role nobody has.", operations: []string{"client.unused", "role.unused"}, commands: []string{"client unused", "role unused"}, console: true, tests: []string{"TestUnused"}},
-	{id: "Second factor", text: "People add a telephone's one-time codes to their password, with recovery codes; an administrator removes what is lost.", operations: []string{"me.totp.start", "me.totp.confirm", "me.totp.delete", "account.totp.delete"}, commands: []string{"me totp start", "me totp confirm", "account totp delete"}, console: true, tests: []string{"TestSecondFactor"}},
+	{id: "Rotation", text: "A client has several secrets, each with a label, an expiry and a last use; a new one overlaps the old, which ends by itself. One that is in use is retired by force alone, and the refusal names who uses it.", operations: []string{"client.rotate", "client.secret.revoke"}, commands: []string{"client rotate", "client secret retire"}, pages: []string{"/console/clients/{client}/rotate"}, tests: []string{"TestRetire"}},
+	{id: "One secret", text: "Revoking one secret ends the tokens that it made, and no others.", operations: []string{"client.secret.revoke"}, commands: []string{"client secret revoke"}, pages: []string{"/console/clients/{client}/secrets/{secret}/retire"}, tests: []string{"TestRevokingOneSecret"}},
+	{id: "Reminders", text: "Two weeks, one week and one day before a client or secret ends, webhooks and mail say so.", operations: []string{"webhook.create", "webhook.deliveries"}, commands: []string{"webhook create"}, pages: []string{"/console/webhooks"}, tests: []string{"TestRemind"}},
+	{id: "Addresses", text: "A client may be used from the addresses on its list alone.", operations: []string{"client.edit"}, commands: []string{"client edit"}, pages: []string{"/console/clients/{client}/edit"}, tests: []string{"TestAddressList"}},
+	{id: "Why", text: "A refused call is explained, with the least that is missing.", operations: []string{"check"}, commands: []string{"check"}, pages: []string{"/console/simulator"}, tests: []string{"TestCheckExplains"}},
+	{id: "Opened", text: "Beside the roles stand the endpoints that they open.", operations: []string{"role.endpoints"}, commands: []string{"role endpoints"}, pages: []string{"/console/clients/new"}, tests: []string{"TestARoleSaysWhichEndpointsItOpens"}},
+	{id: "Unused", text: "What a client's rights reach and it has not used in 90 days, by rule; and what of a role nobody has.", operations: []string{"client.unused", "role.unused"}, commands: []string{"client unused", "role unused"}, pages: []string{"/console/clients/{client}"}, tests: []string{"TestUnused"}},
+	{id: "Second factor", text: "People add a telephone's one-time codes to their password, with recovery codes; an administrator removes what is lost.", operations: []string{"me.totp.start", "me.totp.confirm", "me.totp.delete", "account.totp.delete"}, commands: []string{"me totp start", "me totp confirm", "account totp delete"}, pages: []string{"/console/profile/second-factor"}, tests: []string{"TestSecondFactor"}},
 	{id: "Provider", text: "People sign in to the console by an OpenID Connect provider, whose groups give them teams.", operations: []string{"account.adopt"}, routes: []string{"GET /console/oidc/start"}, commands: []string{"account adopt"}, tests: []string{"TestSignInByAProvider", "TestProvider"}},
 	{id: "Scan", text: "Secrets in files and in the history of git are found by their checksum, offline, and can be reported.", operations: []string{"client.leak"}, commands: []string{"scan"}, tests: []string{"TestScan"}},
 }
@@ -225,6 +227,11 @@ func (f found) missing(row feature, operations map[string]admin.Operation, root 
 			missing = append(missing, "no story runs postern "+command)
 		}
 	}
+	for _, page := range row.pages {
+		if !hasPage(page) {
+			missing = append(missing, "the console has no "+page)
+		}
+	}
 	if len(f.of(row)) == 0 {
 		missing = append(missing, "no test shows it")
 	}
@@ -236,17 +243,26 @@ func hasCommand(root *cobra.Command, path string) bool {
 	return err == nil && len(rest) == 0 && c != root && c.CommandPath() == "postern "+path
 }
 
+// hasPage reports whether the console has a route.
+func hasPage(page string) bool {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	console.New(console.Options{Issuer: "https://postern.example"}).Mount(r)
+	want := regexp.MustCompile(`\{(\w+)\}`).ReplaceAllString(page, ":$1")
+	return slices.ContainsFunc(r.Routes(), func(route gin.RouteInfo) bool { return route.Path == want })
+}
+
 // featuresPage is docs/features.md.
 func featuresPage(operations map[string]admin.Operation, around found, root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(`# What it does for the people who own and manage tokens
 
-Every row is a behaviour, the calls of REST and the commands by which it is had, the tests that show it, and the stories in
-` + "`cmd/postern/testdata/script`" + ` that run the commands. Rows for which the console will have a page, too, say so. This page is written by
+Every row is a behaviour, the calls of REST, the commands and the pages of the console by which it is had, the tests that show it, and the stories in
+` + "`cmd/postern/testdata/script`" + ` that run the commands. This page is written by
 ` + "`go test ./cmd/postern -run TestFeatures -update`" + `; the same test fails when something named here is not there.
 
-| row | behaviour | REST | command line | tests | state |
-|---|---|---|---|---|---|
+| row | behaviour | REST | command line | console | tests | state |
+|---|---|---|---|---|---|---|
 `)
 	code := func(texts []string) string {
 		quoted := make([]string, len(texts))
@@ -273,14 +289,11 @@ Every row is a behaviour, the calls of REST and the commands by which it is had,
 		if missing := around.missing(row, operations, root); missing != "" {
 			state = "open: " + missing
 		}
-		if row.console {
-			state += "; console: later"
-		}
 		shown := code(around.of(row))
 		if stories = slices.Compact(stories); len(stories) > 0 {
 			shown += "<br>stories: " + strings.Join(stories, ", ")
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", row.id, row.text, code(rest), code(commands), strings.TrimPrefix(shown, "<br>"), state)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", row.id, row.text, code(rest), code(commands), code(row.pages), strings.TrimPrefix(shown, "<br>"), state)
 	}
 	return b.String()
 }

@@ -112,7 +112,7 @@ func markdown(source []byte, known map[string]bool) (template.HTML, error) {
 	// What is wide scrolls in its own box, which the keyboard reaches.
 	body := strings.NewReplacer(
 		"<table>", `<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="tight">`, "</table>", "</table></div>",
-		"<pre>", `<pre class="code" tabindex="0">`,
+		"<pre>", `<pre class="code" tabindex="0">`, "<!-- raw HTML omitted -->", "<br>", // in cells of tables, and nowhere else
 	).Replace(out.String())
 	return template.HTML(body), nil //nolint:gosec // of our own files, and goldmark lets no HTML of theirs through
 }

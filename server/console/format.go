@@ -36,6 +36,7 @@ func (c *Console) funcs() template.FuncMap {
 		"field":     ruleField,
 		"duration":  duration,
 		"codeParts": codeParts,
+		"clipped":   clipped,
 	}
 }
 
@@ -43,7 +44,7 @@ func (c *Console) funcs() template.FuncMap {
 // in a label.
 func (c *Console) icon(name string) template.HTML {
 	//nolint:gosec // the name is ours, and escaped all the same
-	return template.HTML(`<svg class="icon" aria-hidden="true" focusable="false"><use href="` + c.assetPath("icons.svg") + "#" + template.HTMLEscapeString(name) + `"/></svg>`)
+	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="` + c.assetPath("icons.svg") + "#" + template.HTMLEscapeString(name) + `"/></svg>`)
 }
 
 // moment is a time as text, with the exact one for whoever hovers and for programs.
