@@ -47,7 +47,7 @@ func lively(t *testing.T) *world {
 	} {
 		w.Post(t, "/roles", object{"name": role.name, "workspace": "default", "description": role.text, "rules": role.rules}, nil)
 	}
-	now := store.At(time.Now()) //nolint:forbidigo // the server goes by the real clock, too
+	now := store.At(time.Now())
 	var rows []store.Usage
 	var sums []store.UsageSum
 	var uses []store.LastUse
