@@ -57,7 +57,7 @@ func TestEmptyAndForbiddenPages(t *testing.T) {
 	w.person(t, "ann")
 	w.Post(t, "/workspaces", map[string]string{"name": "bare"}, nil)
 	each(t, func(t *testing.T, tab *tab) {
-		w.signInAs(tab, "ann")
+		w.signInAsAnn(tab)
 		for _, p := range []struct{ path, text string }{
 			{"/console/profile", "Your profile"},
 			{"/console/clients", "You may not do this"},

@@ -14,7 +14,7 @@ func TestQU1Profile(t *testing.T) {
 	each(t, func(t *testing.T, tab *tab) {
 		w := start(t)
 		w.person(t, "ann")
-		w.signInAs(tab, "ann")
+		w.signInAsAnn(tab)
 		tab.see("Your profile")
 		tab.see("Not activated")
 		tab.see("You may not have personal tokens in any workspace")
@@ -66,7 +66,7 @@ func TestDC1Profile(t *testing.T) {
 	var invited struct{ Token string }
 	w.Post(t, "/accounts", map[string]any{"name": "ann", "workspace": "default", "roles": []any{map[string]string{"role": "member"}}}, &invited)
 	w.Post(t, "/invitations/accept", map[string]string{"token": invited.Token, "password": good}, nil)
-	w.signInAs(tab, "ann")
+	w.signInAsAnn(tab)
 	tab.open(w.URL + "/console/profile")
 	tab.see("A token was made for you")
 	tab.axe()
@@ -93,7 +93,7 @@ func TestSecondFactorByPages(t *testing.T) {
 	tab := desktop(t)
 	w := start(t)
 	w.person(t, "ann")
-	w.signInAs(tab, "ann")
+	w.signInAsAnn(tab)
 	tab.click("Set up")
 	tab.fill("Your password", good)
 	tab.axe()
@@ -140,11 +140,11 @@ func (w *world) enable(t *testing.T, name string) {
 	w.Send(t, "PUT", "/grants/default/"+name, map[string]any{"roles": []any{map[string]string{"role": "member"}}}, nil)
 }
 
-// signInAs is signIn for a person who gets to the profile.
-func (w *world) signInAs(tab *tab, name string) {
+// signInAsAnn is signIn for a person who gets to the profile.
+func (w *world) signInAsAnn(tab *tab) {
 	tab.Helper()
 	tab.open(w.URL + "/console/sign-in")
-	tab.fill("Name", name)
+	tab.fill("Name", "ann")
 	tab.fill("Password", good)
 	tab.click("Sign in")
 	tab.see("Sign out")
