@@ -89,7 +89,7 @@ for API gateways which calls they may make, and shows who used what.
 		return usageError("%w; see %s --help", err, c.CommandPath())
 	})
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
-	root.AddCommand(serveCommand(), initCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), initCommand(), configCommand(), versionCommand(), gatewayCommands())
 	root.AddCommand(adminCommands()...)
 	root.AddCommand((&remote{}).scanCommand())
 	return root

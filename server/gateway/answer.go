@@ -110,6 +110,23 @@ func (id *identity) write(h http.Header) {
 	}
 }
 
+// authorize says which Authorization the upstream gets: the token given for a
+// secret, the one that was sent where it was looked at, and none of a public
+// call, since nobody knows what that has. Envoy leaves the client's unless it is
+// told to remove it; the others do so where the answer has none.
+func (id *identity) authorize(h http.Header, sent []string) {
+	switch {
+	case id.token != "":
+		h["Authorization"] = []string{"Bearer " + id.token}
+	case id.client == "":
+		h["X-Envoy-Auth-Headers-To-Remove"] = removeAuthorization
+	default:
+		h["Authorization"] = sent
+	}
+}
+
+var removeAuthorization = []string{"authorization"} //nolint:gochecknoglobals // a header's value, shared by all answers
+
 // spelled is the values of the headers.
 func (id *identity) spelled() *[5]string {
 	roles := id.roles

@@ -30,6 +30,15 @@ var bindings = map[string]described{
 		[]string{"X-Original-Method", "X-Original-Uri"},
 		"X-Original-Host", "X-Real-Ip", false,
 	},
+	"haproxy": {
+		func(r *http.Request, method, target string) {
+			h := r.Header
+			h["X-Original-Method"], h["X-Original-Uri"] = []string{method}, []string{target}
+			h["X-Original-Host"], h["X-Real-Ip"] = []string{"shop.example:8443"}, []string{"192.0.2.7"}
+		},
+		[]string{"X-Original-Method", "X-Original-Uri"},
+		"X-Original-Host", "X-Real-Ip", false,
+	},
 	"ingress-nginx": {
 		func(r *http.Request, method, target string) {
 			h := r.Header
@@ -51,10 +60,10 @@ var bindings = map[string]described{
 	"envoy": {
 		func(r *http.Request, method, target string) {
 			r.Method, r.RequestURI, r.Host = method, "/decide/envoy/shop"+target, "shop.example:8443"
-			r.Header["X-Forwarded-For"] = []string{"203.0.113.9, 192.0.2.7"}
+			r.Header["X-Real-Ip"] = []string{"192.0.2.7"}
 		},
 		nil,
-		"Host", "X-Forwarded-For", true,
+		"Host", "X-Real-Ip", false,
 	},
 }
 

@@ -15,19 +15,24 @@ type binding struct {
 	// body says that the request which asks has the body of the call. Of other
 	// bindings nobody knows whose body that would be.
 	body bool
+	// copies says that the gateway puts Authorization of the answer in the place
+	// of the client's: it gets what the upstream shall get. Others are given a
+	// token of ours in X-Auth-Token, and keep the client's own otherwise.
+	copies bool
 }
 
 // bindings are all there are. There is one for each route, and never a guess by
 // which headers are there.
 var bindings = []binding{ //nolint:gochecknoglobals // a constant
-	{"nginx", readNginx, false}, // auth_request sends none
-	{"ingress-nginx", readIngressNginx, false},
-	{"forward", readForward, true},
+	{"nginx", readNginx, false, false}, // auth_request sends none
+	{"ingress-nginx", readIngressNginx, false, false},
+	{"haproxy", readNginx, true, false}, // by the script that we ship
+	{"forward", readForward, true, true},
 }
 
 // envoy is the binding that is its request's own line. It is no entry of
 // bindings: its path goes on behind the API's name.
-var envoy = &binding{"envoy", readEnvoy, true} //nolint:gochecknoglobals // a constant
+var envoy = &binding{"envoy", readEnvoy, true, true} //nolint:gochecknoglobals // a constant
 
 // call is what a client asked the gateway for.
 type call struct {

@@ -121,6 +121,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id.write(header)
+	if b.copies {
+		id.authorize(header, r.Header["Authorization"])
+	}
 	h.observe(api, "allowed")
 	w.WriteHeader(http.StatusOK)
 }

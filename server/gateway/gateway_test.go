@@ -388,6 +388,32 @@ func TestASecretSentAsBearerIsExchanged(t *testing.T) {
 	})
 }
 
+// Where a gateway copies Authorization from the answer, it is what the upstream
+// shall get: never a secret.
+func TestAuthorizationOfTheAnswer(t *testing.T) {
+	each(t, func(t *testing.T, w *gatewaytest.World, binding string) {
+		copies := binding == "forward" || binding == "envoy"
+		check := func(name string, rec *httptest.ResponseRecorder, authorization, removed string) {
+			t.Helper()
+			if !copies {
+				authorization, removed = "", ""
+			}
+			if got := rec.Header().Get("Authorization"); got != authorization {
+				t.Errorf("%s: Authorization %q, want %q", name, got, authorization)
+			}
+			if got := rec.Header().Get("X-Envoy-Auth-Headers-To-Remove"); got != removed {
+				t.Errorf("%s: removed is %q, want %q", name, got, removed)
+			}
+		}
+		tok, bearer := w.Token(t, gatewaytest.Machine), w.Secret(gatewaytest.Bearer)
+		check("a token", ask(w, binding, "GET", "/files/open", tok).gives(t, 200), "Bearer "+tok, "")
+		rec := ask(w, binding, "GET", "/files/open", bearer).gives(t, 200)
+		check("a secret", rec, "Bearer "+rec.Header().Get("X-Auth-Token"), "")
+		check("a public call", ask(w, binding, "GET", "/health", bearer).gives(t, 200), "", "authorization")
+		check("a refusal", ask(w, binding, "GET", "/files/secret", tok).gives(t, 403), "", "")
+	})
+}
+
 // G06
 func TestG06AStrangerNeedsACredential(t *testing.T) {
 	gw := string(gatewaytest.Gateway)

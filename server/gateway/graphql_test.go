@@ -245,6 +245,7 @@ func TestDC6WhatIsNotWholeAndPlainIsRefused(t *testing.T) {
 	full().with("X-Forwarded-Method", "GET").gives(t, 403)
 	post(w, "nginx", all, body).gives(t, 403) // nobody knows whose body it is
 	post(w, "ingress-nginx", all, body).gives(t, 403)
+	post(w, "haproxy", all, body).gives(t, 200)
 	post(w, "envoy", all, body).gives(t, 200)
 	post(w, "envoy", all, body).with("X-Envoy-Auth-Partial-Body", "true").gives(t, 403)
 	post(w, "forward", all, "["+body+"]").gives(t, 403)

@@ -12,6 +12,8 @@ import (
 //	X-Original-Host   $host            for APIs with hosts
 //	X-Real-IP         $remote_addr     for clients with an address list, and last access
 //
+// The Lua script for HAProxy sends the same, and the body.
+//
 // The configuration must set all of them: what it leaves out, the client's own
 // header of that name gets through.
 func readNginx(r *http.Request) (call, bool) {

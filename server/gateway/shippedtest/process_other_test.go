@@ -1,6 +1,6 @@
 //go:build !linux
 
-package traefiktest_test
+package shippedtest_test
 
 import "syscall"
 
