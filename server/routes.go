@@ -21,6 +21,7 @@ import (
 //	/api/v1/…                   server/api
 //	/console/…                  server/console
 //	/scim/v2/…                  server/scim
+//	/access/v1/…                server/gateway, as is /.well-known/authzen-configuration
 func (s *Server) publicHandler() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -41,6 +42,10 @@ func (s *Server) publicHandler() http.Handler {
 	s.api.Mount(r)
 	s.console.Mount(r)
 	r.Any(scim.Prefix+"/*path", gin.WrapH(s.scim))
+	for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
+		r.POST(path, gin.WrapH(s.authzen))
+	}
+	r.GET("/.well-known/authzen-configuration", gin.WrapH(s.authzen))
 	return s.around("public", r)
 }
 

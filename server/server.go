@@ -106,6 +106,7 @@ type Server struct {
 	api     *api.API
 	scim    *scim.Handler
 	gateway *gateway.Handler
+	authzen *gateway.AuthZEN
 	console *console.Console
 	metrics *telemetry.Metrics
 	ids     *telemetry.RequestIDs
@@ -218,13 +219,12 @@ func (s *Server) doors() error {
 		return err
 	}
 	address := trusting(o.TrustedProxies)
+	failures := limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress})
 	s.oauth = oauth.New(oauth.Options{
 		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
-		Failures: limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress}),
-		Slow:     s.slow,
-		Address:  address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
+		Failures: failures, Slow: s.slow, Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
@@ -242,6 +242,13 @@ func (s *Server) doors() error {
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
+	s.authzen = &gateway.AuthZEN{
+		Decisions: s.gateway, APIs: s.state.APIs, Issuer: o.Issuer, Address: address,
+		Failed: func(from netip.Addr) time.Duration {
+			_, wait := failures.Failed("", from, s.o.Now())
+			return wait
+		},
+	}
 	return nil
 }
 

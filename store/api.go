@@ -33,6 +33,10 @@ type API struct {
 	WorkspaceFrom string      `json:"workspace_from,omitempty"` // "" or "fixed": its owner; "param:<name>": a parameter of the endpoint
 	MaxStaleness  int64       `json:"max_staleness,omitempty"`  // seconds, where it wants less than the installation
 
+	// EvaluateIDs lets its introspectors ask about clients and accounts by their
+	// ids (AuthZEN), and not only about tokens that they were shown.
+	EvaluateIDs bool `json:"evaluate_ids,omitempty"`
+
 	// What its upstream is known to treat as an ordinary part of a path.
 	Semicolon    bool `json:"semicolon,omitempty"`
 	EncodedSlash bool `json:"encoded_slash,omitempty"`

@@ -106,6 +106,9 @@ func (s *session) writeAPI(w *page, r *api.ResourceServer) {
 			relaxed = append(relaxed, each.name)
 		}
 	}
+	if r.EvaluateIDs {
+		f.add("evaluates ids", "introspectors may ask about clients and accounts by id")
+	}
 	f.add("paths may have", strings.Join(relaxed, ", "))
 	f.add("created", s.at(r.CreatedAt))
 	f.write(w)
@@ -157,6 +160,7 @@ func apiFlags(c *cobra.Command, p patch) {
 		p.truth(c, each.flag, each.name, "its upstream takes "+each.what+" as an ordinary part of a path")
 	}
 	p.truth(c, "fold-case", "fold_case", "its upstream ignores case in paths")
+	p.truth(c, "evaluate-ids", "evaluate_ids", "its introspectors may ask about clients and accounts by id (AuthZEN)")
 }
 
 // endpoints is a flag for "METHODS PATH", its methods parted by commas.

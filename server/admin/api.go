@@ -35,6 +35,7 @@ type APIInput struct {
 	DoubleSlash   *bool
 	NonASCII      *bool
 	FoldCase      *bool
+	EvaluateIDs   *bool
 }
 
 // CreateAPI registers an API.
@@ -108,6 +109,7 @@ func (a *Admin) writeAPI(ctx context.Context, by *Actor, op Operation, api *stor
 	set(&api.DoubleSlash, in.DoubleSlash)
 	set(&api.NonASCII, in.NonASCII)
 	set(&api.FoldCase, in.FoldCase)
+	set(&api.EvaluateIDs, in.EvaluateIDs)
 	if in.AccessTTL != nil {
 		api.AccessTTL = f.seconds("access_ttl", *in.AccessTTL)
 	}

@@ -40,6 +40,11 @@ type call struct {
 	target  string     // the path and query as they were sent
 	host    string     // with its port, as it was sent; empty where it is not known
 	address netip.Addr // the client's, as the gateway says; invalid where it is not known
+
+	// operations reads those of a GraphQL call.
+	operations func() ([]string, error)
+	// supposed says that nobody makes this call: it is not counted.
+	supposed bool
 }
 
 // single returns the value of a header that must be there exactly once.

@@ -28,51 +28,58 @@ func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
 	if len(sent) != 1 {
 		return errGateway
 	}
-	sum := sha256.Sum256([]byte(sent[0]))
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	client, err := h.gatewayClient(r.Context(), sent[0], peer.Addr())
+	if err != nil {
+		return err
+	}
+	if api != nil && !slices.Contains(api.Introspectors, client.ID) {
+		return errGateway
+	}
+	return nil
+}
+
+// gatewayClient returns the client whose credential a gateway sent, as HTTP Basic,
+// from an address.
+func (h *Handler) gatewayClient(ctx context.Context, sent string, from netip.Addr) (*store.Client, error) {
+	sum := sha256.Sum256([]byte(sent))
 	c, remembered := h.credentials.get(sum)
 	if !remembered {
 		var ok bool
-		if c, ok = parseBasic(sent[0]); !ok {
-			return errGateway
+		if c, ok = parseBasic(sent); !ok {
+			return nil, errGateway
 		}
 	}
-	ctx := r.Context()
 	client, err := h.State.Client(ctx, c.client)
 	if err != nil {
-		return missing(err, "read the gateway's client")
+		return nil, missing(err, "read the gateway's client")
 	}
 	now := store.At(h.Now())
 	known := hasSecret(client, c.hash, now)
 	if !known {
-		if known, err = h.hasImported(ctx, client, c.hash, sent[0], now); err != nil {
-			return err
+		if known, err = h.hasImported(ctx, client, c.hash, sent, now); err != nil {
+			return nil, err
 		}
 	}
 	if !known || client.State(now) != store.ClientActive ||
 		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil ||
 		client.SCIMOnly || !client.Authenticates("client_secret_basic") {
-		return errGateway
+		return nil, errGateway
 	}
-	if len(client.Addresses) > 0 {
-		from, _ := netip.ParseAddrPort(r.RemoteAddr)
-		if !client.MayCallFrom(from.Addr()) {
-			return errGateway
-		}
+	if len(client.Addresses) > 0 && !client.MayCallFrom(from) {
+		return nil, errGateway
 	}
 	holder, err := h.State.Holder(ctx, client.Account)
 	if err != nil {
-		return missing(err, "read the gateway's account")
+		return nil, missing(err, "read the gateway's account")
 	}
 	if holder.Account.Status != store.AccountActive {
-		return errGateway
-	}
-	if api != nil && !slices.Contains(api.Introspectors, client.ID) {
-		return errGateway
+		return nil, errGateway
 	}
 	if !remembered {
 		h.credentials.put(sum, c)
 	}
-	return nil
+	return client, nil
 }
 
 // credential is what a gateway's header says.

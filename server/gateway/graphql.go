@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,8 +29,8 @@ const (
 
 // decideFields decides a call of a GraphQL endpoint: one request for each root
 // field of the operation. All must be allowed; the first refusal is the answer.
-func (h *Handler) decideFields(r *http.Request, b *binding, caller *token.Caller, who *policy.Caller, req *policy.Request, api *store.API, ws *store.Workspace, c call, pattern string) (identity, error) {
-	operations, err := operationsOf(r, b, c)
+func (h *Handler) decideFields(ctx context.Context, caller *token.Caller, who *policy.Caller, req *policy.Request, api *store.API, ws *store.Workspace, c call, pattern string) (identity, error) {
+	operations, err := c.operations()
 	if err != nil {
 		h.record(caller, c, pattern, "", store.OutcomeDenied)
 		return identity{}, &Error{http.StatusForbidden, "", "the GraphQL call cannot be decided: " + err.Error()}
@@ -41,7 +42,7 @@ func (h *Handler) decideFields(r *http.Request, b *binding, caller *token.Caller
 			return identity{}, err
 		}
 	}
-	id, err := h.identify(r, caller, who, api, ws)
+	id, err := h.identify(ctx, caller, who, api, ws)
 	if err != nil {
 		return identity{}, err
 	}
@@ -49,6 +50,11 @@ func (h *Handler) decideFields(r *http.Request, b *binding, caller *token.Caller
 		h.record(caller, c, pattern+" "+op, rules[i], store.OutcomeAllowed)
 	}
 	return id, nil
+}
+
+// passed reads the operations of a call when they are asked for.
+func passed(r *http.Request, b *binding, c call) func() ([]string, error) {
+	return func() ([]string, error) { return operationsOf(r, b, c) }
 }
 
 // operationsOf reads the operations of a call out of the request that asks about

@@ -244,6 +244,32 @@ func (v *Verifier) bearer(ctx context.Context, text string, now store.Time) (*Ca
 	return caller, nil
 }
 
+// Client says what a client may do now, whatever token or secret it has. The
+// error is ErrInvalid where it may do nothing.
+func (v *Verifier) Client(ctx context.Context, id store.ClientID) (*Caller, error) {
+	now := store.At(v.Now())
+	client, err := v.client(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	caller := &Caller{AnyScope: true, ExpiresAt: client.ExpiresAt, At: now}
+	return caller, v.fill(ctx, caller, client, client.Workspace)
+}
+
+// Account says what an account may do now in a workspace, nil is the one of the
+// call, by no client. The error is ErrInvalid where it may do nothing, or is no
+// person and must be one.
+func (v *Verifier) Account(ctx context.Context, id store.AccountID, person bool, ws *store.Workspace) (*Caller, error) {
+	caller := &Caller{AnyScope: true, Workspace: ws, At: store.At(v.Now())}
+	if err := v.fill(ctx, caller, &store.Client{Account: id}, ""); err != nil {
+		return nil, err
+	}
+	if person && caller.Holder.Account.AccountKind != store.AccountUser {
+		return nil, invalid("its account is no person's")
+	}
+	return caller, nil
+}
+
 // client returns a client that is active.
 func (v *Verifier) client(ctx context.Context, id store.ClientID, now store.Time) (*store.Client, error) {
 	c, err := v.State.Client(ctx, id)

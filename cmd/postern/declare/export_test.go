@@ -83,6 +83,7 @@ func random(r *rand.Rand) string {
 			fmt.Fprintf(&b, "---\nkind: api\nname: %s-%d\nworkspace: %s\naudience: %s-%d\n", w, i, w, w, i)
 			fmt.Fprintf(&b, "shared_with: [{workspace: %s, tags: %s}]\n", one("acme", "default"), some("t1", "t2"))
 			maybe("fold_case: true")
+			maybe("evaluate_ids: true")
 			maybe("format: opaque")
 			maybe("token_type: JWT")
 			maybe("semicolon: true")

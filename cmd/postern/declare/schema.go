@@ -93,6 +93,7 @@ func kinds() []kind {
 			{name: "double_slash", form: truth},
 			{name: "non_ascii", form: truth},
 			{name: "fold_case", form: truth},
+			{name: "evaluate_ids", form: truth},
 		}},
 		{name: kindRole, key: "name", within: true, fields: []field{
 			{name: "description"},

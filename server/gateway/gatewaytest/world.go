@@ -359,6 +359,17 @@ func (w *World) APIByName(name string) *store.API {
 	return a
 }
 
+// APIs returns all APIs.
+func (w *World) APIs() []*store.API {
+	var all []*store.API
+	for _, r := range w.state.Load().records {
+		if api, ok := r.(*store.API); ok {
+			all = append(all, api)
+		}
+	}
+	return all
+}
+
 // Revoked reports whether a token was revoked.
 func (w *World) Revoked(jti string) bool {
 	return w.state.Load().revoked[jti]

@@ -1,0 +1,489 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"postern/server/token"
+	"postern/store"
+)
+
+const (
+	maxEvaluation  = 1 << 20 // bytes of a request
+	maxEvaluations = 1000    // of a request
+)
+
+// AuthZEN answers the evaluations of the OpenID AuthZEN Authorization API 1.0.
+// Who asks is an API's gateway client, by HTTP Basic. It asks about
+//
+//	subject   {"type":"token","id":TOKEN}: whoever has that token or secret; or
+//	          client, account or user with an id, where the API says evaluate_ids
+//	resource  {"type":API,"id":PATH}, or {"type":"route","id":PATH} with the host in
+//	          properties.hostname; the client's address is properties.ip
+//	action    {"name":METHOD}
+//	context   workspace: of an account, or of a client of all workspaces; body and
+//	          content_type: of a GraphQL call
+//
+// and the decision is that of a binding. Of an allowed call context has the
+// identity; of one that is not, the status that a gateway would answer, and why.
+type AuthZEN struct {
+	Decisions *Handler
+	APIs      func() []*store.API              // all there are
+	Issuer    string                           // the public URL, without a slash at its end
+	Address   func(*http.Request) netip.Addr   // of who asks
+	Failed    func(a netip.Addr) time.Duration // counts a failure; more than 0 is how long who asks must wait. May be nil
+}
+
+// ServeHTTP answers POST /access/v1/evaluation and /access/v1/evaluations, and
+// GET /.well-known/authzen-configuration.
+func (z *AuthZEN) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if id, ok := single(r.Header, "X-Request-Id"); ok && len(id) <= 128 && safe(id) == id {
+		h.Set("X-Request-Id", id) // section 10.1.4: the caller's own, if it has one
+	}
+	switch r.URL.Path {
+	case "/.well-known/authzen-configuration":
+		answerJSON(w, http.StatusOK, map[string]string{
+			"policy_decision_point":       z.Issuer,
+			"access_evaluation_endpoint":  z.Issuer + "/access/v1/evaluation",
+			"access_evaluations_endpoint": z.Issuer + "/access/v1/evaluations",
+		})
+	case "/access/v1/evaluation", "/access/v1/evaluations":
+		z.serve(w, r, strings.HasSuffix(r.URL.Path, "s"))
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func (z *AuthZEN) serve(w http.ResponseWriter, r *http.Request, several bool) {
+	age := z.Decisions.State.Age()
+	if age > staleFrom {
+		w.Header().Set("Postern-State-Age", age.Truncate(time.Second).String())
+	}
+	if age > z.Decisions.MaxStaleness {
+		z.refuse(w, r, errStale)
+		return
+	}
+	asking, err := z.authenticate(r)
+	if err != nil {
+		z.refuse(w, r, err)
+		return
+	}
+	request, err := readEvaluations(r, several)
+	if err != nil {
+		z.refuse(w, r, &Error{http.StatusBadRequest, "", err.Error()})
+		return
+	}
+	var answers []evaluated
+	for i := range request.all {
+		answer, err := z.evaluate(r.Context(), asking, &request.all[i], age)
+		if err != nil {
+			z.refuse(w, r, err)
+			return
+		}
+		answers = append(answers, answer)
+		if request.until != nil && answer.Decision == *request.until {
+			break
+		}
+	}
+	if request.single {
+		answerJSON(w, http.StatusOK, answers[0])
+		return
+	}
+	answerJSON(w, http.StatusOK, map[string][]evaluated{"evaluations": answers})
+}
+
+// authenticate returns the client that asks. A credential of nobody counts as a
+// failure.
+func (z *AuthZEN) authenticate(r *http.Request) (*store.Client, error) {
+	from := z.Address(r)
+	sent, ok := single(r.Header, "Authorization")
+	var client *store.Client
+	err := errGateway
+	if ok {
+		client, err = z.Decisions.gatewayClient(r.Context(), sent, from)
+	}
+	if errors.Is(err, errGateway) && z.Failed != nil {
+		if wait := z.Failed(from); wait > 0 {
+			return nil, &tooManyError{wait}
+		}
+	}
+	return client, err
+}
+
+// tooManyError is a failure that came after too many of them.
+type tooManyError struct{ wait time.Duration }
+
+func (e *tooManyError) Error() string { return "too many failures; wait before the next try" }
+
+// refuse answers a request of which nothing is decided.
+func (z *AuthZEN) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, why := http.StatusTooManyRequests, err.Error()
+	if many, ok := errors.AsType[*tooManyError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(many.wait/time.Second)+1))
+	} else {
+		e := AsError(err)
+		status, why = e.Status, e.Reason
+		switch status {
+		case http.StatusUnauthorized:
+			w.Header().Set("WWW-Authenticate", e.Challenge)
+		case http.StatusServiceUnavailable:
+			w.Header().Set("Retry-After", "1")
+			z.Decisions.Log.Log(r.Context(), slog.LevelError, "evaluation refused", "reason", why)
+			why = "this node is in trouble; its log says more"
+		}
+	}
+	answerJSON(w, status, map[string]any{"status": status, "title": http.StatusText(status), "detail": why})
+}
+
+func answerJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text)
+}
+
+// evaluation is one question.
+type evaluation struct {
+	subjectType, subject string
+	api, path            string // api is a short name, or route
+	method               string
+	host                 string
+	address              netip.Addr
+	workspace            string
+	body                 string // of a GraphQL call
+	contentType          string
+	wrong                string // why it is no question
+}
+
+// evaluated is its answer.
+type evaluated struct {
+	Decision bool           `json:"decision"`
+	Context  map[string]any `json:"context,omitempty"`
+}
+
+// evaluate answers a question. Its error is our own trouble.
+func (z *AuthZEN) evaluate(ctx context.Context, asking *store.Client, e *evaluation, age time.Duration) (evaluated, error) {
+	if e.wrong != "" {
+		return evaluated{Context: map[string]any{"error": map[string]any{"status": http.StatusBadRequest, "message": e.wrong}}}, nil
+	}
+	api := z.api(asking, e)
+	id, err := z.decide(ctx, api, e, age)
+	if err != nil {
+		refusal := AsError(err)
+		if refusal.Status == http.StatusServiceUnavailable {
+			return evaluated{}, err
+		}
+		outcome := "denied"
+		if refusal.Status == http.StatusUnauthorized {
+			outcome = "unauthenticated"
+		}
+		z.Decisions.observe(api, outcome)
+		return evaluated{Context: map[string]any{"status": refusal.Status, "reason": refusal.Reason}}, nil
+	}
+	z.Decisions.observe(api, "allowed")
+	v := id.spelled()
+	said := map[string]any{"subject": v[0], "client": v[1], "workspace": v[2], "roles": v[3], "scope": v[4]}
+	if id.token != "" {
+		said["token"] = id.token
+	}
+	return evaluated{true, said}, nil
+}
+
+// api finds the API of a question among those that the client introspects for:
+// of others it learns nothing.
+func (z *AuthZEN) api(asking *store.Client, e *evaluation) *store.API {
+	if e.api != "route" {
+		api := z.Decisions.State.APIByName(e.api)
+		if api == nil || api.Name == store.PosternAPI || !slices.Contains(api.Introspectors, asking.ID) {
+			return nil
+		}
+		return api
+	}
+	var found *store.API
+	for _, api := range z.APIs() {
+		if api.Name == store.PosternAPI || !slices.Contains(api.Introspectors, asking.ID) || !isOneOf(api.Hosts, e.host) {
+			continue
+		}
+		if found != nil {
+			return nil // which of two, nobody knows
+		}
+		found = api
+	}
+	return found
+}
+
+func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age time.Duration) (identity, error) {
+	h := z.Decisions
+	switch {
+	case api == nil:
+		return identity{}, errNoAPI
+	case api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second:
+		return identity{}, errStale
+	case !isMethod(e.method):
+		return identity{}, errBinding
+	}
+	c := call{method: e.method, target: e.path, host: e.host, address: e.address, supposed: e.subjectType != "token"}
+	if c.host == "" && len(api.Hosts) > 0 {
+		c.host = api.Hosts[0] // who asks chose the API by its name
+	}
+	path, found, wrong := h.locate(api, c)
+	if found.Public {
+		return anonymous(), nil
+	}
+	caller, err := z.caller(ctx, api, e)
+	if err != nil {
+		return identity{}, err
+	}
+	if wrong != nil {
+		h.record(caller, c, found.Pattern, "", store.OutcomeDenied)
+		return identity{}, wrong
+	}
+	c.operations = func() ([]string, error) { return e.operations(c) }
+	return h.decideFor(ctx, caller, api, c, path, found)
+}
+
+// operations reads a GraphQL call of which a gateway passed the body in the
+// context.
+func (e *evaluation) operations(c call) ([]string, error) {
+	switch {
+	case c.method != http.MethodPost:
+		return nil, errors.New("its method is not POST")
+	case strings.Contains(c.target, "?"):
+		return nil, errors.New("it has a query")
+	case e.body == "":
+		return nil, errors.New("there is no body in the context")
+	case len(e.body) > maxBody:
+		return nil, errTooLarge
+	}
+	kind := e.contentType
+	if kind == "" {
+		kind = "application/json"
+	}
+	return operations(kind, []byte(e.body))
+}
+
+var errIDs error = &Error{http.StatusForbidden, "", "the API does not let its introspectors ask about ids (evaluate_ids)"}
+
+// caller is who the question is about.
+func (z *AuthZEN) caller(ctx context.Context, api *store.API, e *evaluation) (*token.Caller, error) {
+	h := z.Decisions
+	if e.subjectType == "token" {
+		return h.verifyToken(ctx, e.subject, api)
+	}
+	if !api.EvaluateIDs {
+		return nil, errIDs
+	}
+	var ws *store.Workspace
+	if e.workspace != "" {
+		if ws = h.State.WorkspaceByName(e.workspace); ws == nil {
+			ws = h.State.Workspace(store.WorkspaceID(e.workspace))
+		}
+		if ws == nil {
+			return nil, errWorkspace
+		}
+	}
+	if e.subjectType == "client" {
+		caller, err := h.Verifier.Client(ctx, store.ClientID(e.subject))
+		if err != nil {
+			return nil, err
+		}
+		if caller.Workspace == nil {
+			caller.Workspace = ws
+		} else if ws != nil && ws.ID != caller.Workspace.ID {
+			return nil, errWorkspace
+		}
+		return caller, nil
+	}
+	return h.Verifier.Account(ctx, store.AccountID(e.subject), e.subjectType == "user", ws)
+}
+
+// evaluations is a request.
+type evaluations struct {
+	all    []evaluation
+	single bool  // it is answered without an array
+	until  *bool // the decision after which no more are made
+}
+
+// readEvaluations reads a request. What several evaluations have in common stands
+// beside them, and is replaced as a whole by what one of them says.
+func readEvaluations(r *http.Request, several bool) (evaluations, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return evaluations{}, errors.New("the content type must be application/json")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxEvaluation+1))
+	switch {
+	case err != nil:
+		return evaluations{}, errors.New("the body cannot be read to its end")
+	case len(body) > maxEvaluation:
+		return evaluations{}, errors.New("the body has more than 1 MB")
+	case !utf8.Valid(body):
+		return evaluations{}, errors.New("the body is not UTF-8")
+	}
+	common, err := object(body)
+	if err != nil {
+		return evaluations{}, err
+	}
+	var each []json.RawMessage
+	if list, ok := common["evaluations"]; several && ok && json.Unmarshal(list, &each) != nil {
+		return evaluations{}, errors.New("evaluations is no array")
+	}
+	if len(each) > maxEvaluations {
+		return evaluations{}, errors.New("there are more than " + strconv.Itoa(maxEvaluations) + " evaluations")
+	}
+	if len(each) == 0 {
+		e := readEvaluation(common)
+		if e.wrong != "" {
+			return evaluations{}, errors.New(e.wrong)
+		}
+		return evaluations{all: []evaluation{e}, single: true}, nil
+	}
+	out := evaluations{}
+	if out.until, err = readSemantic(common["options"]); err != nil {
+		return evaluations{}, err
+	}
+	for _, text := range each {
+		own, err := object(text)
+		if err != nil {
+			out.all = append(out.all, evaluation{wrong: err.Error()})
+			continue
+		}
+		for _, name := range []string{"subject", "action", "resource", "context"} {
+			if _, ok := own[name]; !ok && common[name] != nil {
+				own[name] = common[name]
+			}
+		}
+		out.all = append(out.all, readEvaluation(own))
+	}
+	return out, nil
+}
+
+func readSemantic(options json.RawMessage) (*bool, error) {
+	if options == nil {
+		return nil, nil //nolint:nilnil // all are made
+	}
+	members, err := object(options)
+	if err != nil {
+		return nil, errors.New("options is no object")
+	}
+	value, ok := members["evaluations_semantic"]
+	if !ok {
+		return nil, nil //nolint:nilnil // all are made
+	}
+	switch name, _ := text(value); name {
+	case "execute_all":
+		return nil, nil //nolint:nilnil // all are made
+	case "deny_on_first_deny":
+		return new(false), nil
+	case "permit_on_first_permit":
+		return new(true), nil
+	default:
+		return nil, errors.New("evaluations_semantic must be execute_all, deny_on_first_deny or permit_on_first_permit")
+	}
+}
+
+// readEvaluation reads one question; what is wrong with it is kept in it.
+func readEvaluation(members map[string]json.RawMessage) (e evaluation) {
+	fail := func(why string) evaluation { return evaluation{wrong: why} }
+	subject, err := object(members["subject"])
+	if err != nil {
+		return fail("subject is missing, or no object")
+	}
+	action, err := object(members["action"])
+	if err != nil {
+		return fail("action is missing, or no object")
+	}
+	resource, err := object(members["resource"])
+	if err != nil {
+		return fail("resource is missing, or no object")
+	}
+	for _, each := range []struct {
+		to    *string
+		from  map[string]json.RawMessage
+		name  string
+		where string
+	}{
+		{&e.subjectType, subject, "type", "subject.type"},
+		{&e.subject, subject, "id", "subject.id"},
+		{&e.method, action, "name", "action.name"},
+		{&e.api, resource, "type", "resource.type"},
+		{&e.path, resource, "id", "resource.id"},
+	} {
+		var ok bool
+		if *each.to, ok = text(each.from[each.name]); !ok || *each.to == "" {
+			return fail(each.where + " is missing, or no text")
+		}
+	}
+	if !slices.Contains([]string{"token", "client", "account", "user"}, e.subjectType) {
+		return fail("subject.type must be token, client, account or user")
+	}
+	if err := e.readProperties(resource["properties"]); err != nil {
+		return fail(err.Error())
+	}
+	if err := e.readContext(members["context"]); err != nil {
+		return fail(err.Error())
+	}
+	if e.api == "route" && e.host == "" {
+		return fail("resource.properties.hostname is missing: a route is found by its host")
+	}
+	return e
+}
+
+func (e *evaluation) readProperties(from json.RawMessage) error {
+	if from == nil {
+		return nil
+	}
+	properties, err := object(from)
+	if err != nil {
+		return errors.New("resource.properties is no object")
+	}
+	var ok bool
+	if value := properties["hostname"]; value != nil {
+		if e.host, ok = text(value); !ok {
+			return errors.New("resource.properties.hostname is no text")
+		}
+	}
+	if value := properties["ip"]; value != nil {
+		address, _ := text(value)
+		if e.address = parseAddress(address); !e.address.IsValid() {
+			return errors.New("resource.properties.ip is no address")
+		}
+	}
+	return nil
+}
+
+func (e *evaluation) readContext(from json.RawMessage) error {
+	if from == nil {
+		return nil
+	}
+	members, err := object(from)
+	if err != nil {
+		return errors.New("context is no object")
+	}
+	for name, to := range map[string]*string{"workspace": &e.workspace, "body": &e.body, "content_type": &e.contentType} {
+		value, there := members[name]
+		if !there {
+			continue
+		}
+		var ok bool
+		if *to, ok = text(value); !ok {
+			return errors.New("context." + name + " is no text")
+		}
+	}
+	return nil
+}
