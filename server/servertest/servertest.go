@@ -26,8 +26,9 @@ import (
 // Server is a running server.
 type Server struct {
 	*admin.Bootstrap
-	URL string // of the public listener, which is its issuer, too
-	Log *Log
+	URL       string // of the public listener, which is its issuer, too
+	Decisions string // URL of the listener for decisions
+	Log       *Log
 }
 
 // Start starts a server, which ends with the test. An error in its log fails the
@@ -74,7 +75,7 @@ func Start(t testing.TB, edit ...func(*server.Options)) *Server {
 		ended <- nil
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return &Server{Bootstrap: made, URL: "http://" + s.PublicAddr(), Log: log}
+	return &Server{Bootstrap: made, URL: "http://" + s.PublicAddr(), Decisions: "http://" + s.GatewayAddr(), Log: log}
 }
 
 // listen makes a server with its sockets open. The issuer holds the port, so a
