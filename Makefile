@@ -6,7 +6,7 @@ export GOFLAGS := -trimpath -tags=nomsgpack -buildvcs=false
 # Bytes that bin/postern may have.
 MAX_SIZE := 48000000
 # Packages whose tests run a binary that Go does not bring along.
-NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/shippedtest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/... ./server/console/browsertest/... ./server/console/oidctest/...
+NEEDS_DOWNLOADS := ./store/mongo/... ./server/gateway/shippedtest/... ./server/oauth/clienttest/... ./server/scim/checkertest/... ./cmd/postern/mongotest/... ./server/api/schematest/... ./server/console/browsertest/... ./server/console/oidctest/...
 # Packages with goroutines of their own; less the browser tests, which would
 # compile the browser's whole protocol once more and race nothing new.
 RACE_PKGS ?= ./policy/... ./store/... ./server/...
@@ -82,4 +82,4 @@ tools: ## fetch what tests and lint need into the user's cache folder
 
 with-mongo:
 	@go build -o bin/with-mongo ./store/mongo/mongotest/with-mongo
-	-@.ci/tools mongod nginx traefik caddy envoy haproxy apache2 mod-oauth2 scim2-tester scim-sanity schemathesis chromium axe oidc-provider
+	-@.ci/tools mongod nginx traefik caddy envoy haproxy apache2 mod-oauth2 scim2-tester scim-sanity schemathesis chromium axe oidc-provider clients-python clients-node

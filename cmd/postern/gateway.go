@@ -60,7 +60,7 @@ introspectors: what gateways have in the variable POSTERN_GATEWAY, and with
 The client's secret is read from standard input, from --secret-file or from
 ` + secretVariable + `. Nobody is asked whether it is right.`,
 		Example: `  export POSTERN_GATEWAY="$(postern gateway credential cli… <gateway.secret)"
-  postern gateway credential cli… --nginx <gateway.secret >postern-credential.conf`,
+  postern gateway credential cli… --nginx <gateway.secret >credential.conf`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 	nginx := c.Flags().Bool("nginx", false, "as the file that the configuration of nginx includes")

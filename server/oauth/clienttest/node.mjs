@@ -1,0 +1,66 @@
+// Runs the flows of openid-client and oauth4webapi that are asked for. Reads one
+// JSON object on standard input; prints one: what each flow gave.
+
+import { readFileSync } from 'node:fs'
+
+const c = JSON.parse(readFileSync(0, 'utf8'))
+const load = (path) => import(`${c.modules}/${path}`)
+
+async function openidClient() {
+  const oidc = await load('openid-client/build/index.js')
+  const out = {}
+  const discover = (id, secret, authentication) =>
+    oidc.discovery(new URL(c.issuer), id, secret, authentication, { execute: [oidc.allowInsecureRequests], algorithm: 'oauth2' })
+  const basic = await discover(c.client, undefined, oidc.ClientSecretBasic(c.secret))
+  out.discovery = basic.serverMetadata().token_endpoint
+  const post = await discover(c.client, undefined, oidc.ClientSecretPost(c.secret))
+  const parameters = { scope: c.scope }
+  out.basic = (await oidc.clientCredentialsGrant(basic, parameters)).access_token
+  out.post = (await oidc.clientCredentialsGrant(post, parameters)).access_token
+  try {
+    await oidc.clientCredentialsGrant(await discover(c.client, undefined, oidc.ClientSecretBasic('wrong')), parameters)
+    out.wrong = 'no error'
+  } catch (e) {
+    // A 401 with a challenge is told by the challenge, its body in the cause.
+    out.wrong = e.error ?? (await e.response?.clone().json().catch(() => undefined))?.error ?? e.cause?.[0]?.scheme
+  }
+  const gateway = await discover(c.gateway, undefined, oidc.ClientSecretBasic(c.gateway_secret))
+  out.introspect = await oidc.tokenIntrospection(gateway, out.basic)
+  await oidc.tokenRevocation(basic, out.post)
+  out.revoke = 200
+  return out
+}
+
+async function oauth4webapi() {
+  const oauth = await load('oauth4webapi/build/index.js')
+  const insecure = { [oauth.allowInsecureRequests]: true }
+  const out = {}
+  const issuer = new URL(c.issuer)
+  const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure }))
+  out.discovery = as.token_endpoint
+  const client = { client_id: c.client }
+  const token = async (authentication) => {
+    const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, new URLSearchParams({ scope: c.scope }), insecure)
+    return (await oauth.processClientCredentialsResponse(as, client, response)).access_token
+  }
+  out.basic = await token(oauth.ClientSecretBasic(c.secret))
+  out.post = await token(oauth.ClientSecretPost(c.secret))
+  try {
+    await token(oauth.ClientSecretBasic('wrong'))
+    out.wrong = 'no error'
+  } catch (e) {
+    out.wrong = e.error ?? e.cause?.[0]?.scheme
+  }
+  const gateway = { client_id: c.gateway }
+  const introspected = await oauth.introspectionRequest(as, gateway, oauth.ClientSecretBasic(c.gateway_secret), out.basic, insecure)
+  out.introspect = await oauth.processIntrospectionResponse(as, gateway, introspected)
+  // As a resource server that verifies by itself (RFC 9068).
+  const request = new Request('https://shop.example/', { headers: { authorization: `Bearer ${out.basic}` } })
+  out.verify = (await oauth.validateJwtAccessToken(as, request, c.audience, insecure)).client_id
+  await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, oauth.ClientSecretBasic(c.secret), out.post, insecure))
+  out.revoke = 200
+  return out
+}
+
+const run = { 'openid-client': openidClient, oauth4webapi }[c.library]
+process.stdout.write(JSON.stringify(await run()))
