@@ -44,6 +44,8 @@ What each gateway does with unusual requests is in the guide docs/gateways.md.`,
 	flags.StringVar(&f.Upstream, "upstream", f.Upstream, "host:port of what is protected")
 	flags.StringVar(&f.Listen, "listen", f.Listen, "host:port where the gateway listens")
 	flags.StringVar(&f.Host, "host", "", "name that clients call; any by default")
+	flags.StringVar(&f.Issuer, "issuer", f.Issuer, "Postern's public URL, for Apache")
+	flags.StringVar(&f.Scope, "scope", "", "scope that a token must have, for Apache; any by default")
 	flags.StringVar(&f.Script, "script", "", "path of haproxy.lua; beside haproxy.cfg by default")
 	return c
 }

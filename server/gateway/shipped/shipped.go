@@ -7,6 +7,7 @@ package shipped
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -14,12 +15,12 @@ import (
 	"text/template"
 )
 
-//go:embed nginx.conf traefik.yml Caddyfile envoy.yaml haproxy.cfg haproxy.lua
+//go:embed apache.conf nginx.conf traefik.yml Caddyfile envoy.yaml haproxy.cfg haproxy.lua
 var files embed.FS
 
 // fileOf is the file of each gateway. What haproxy.cfg loads is one of its own.
 var fileOf = map[string]string{ //nolint:gochecknoglobals // a constant
-	"nginx": "nginx.conf", "traefik": "traefik.yml", "caddy": "Caddyfile", "envoy": "envoy.yaml",
+	"apache": "apache.conf", "nginx": "nginx.conf", "traefik": "traefik.yml", "caddy": "Caddyfile", "envoy": "envoy.yaml",
 	"haproxy": "haproxy.cfg", "haproxy-lua": "haproxy.lua",
 }
 
@@ -45,11 +46,14 @@ type Facts struct {
 	Listen    string // host:port where the gateway listens; the host may be empty
 	Host      string // the name that clients call; empty means any
 	Script    string // the path of haproxy.lua; empty means beside haproxy.cfg
+	Issuer    string // Postern's public URL, for Apache
+	Scope     string // that a token must have, for Apache; empty means any token for the API
+	Modules   string // the folder of Apache's modules; empty means that of Debian
 }
 
 // Example is what the configurations in the guide are made of.
 func Example() Facts {
-	return Facts{API: "shop", Decisions: "127.0.0.1:8086", Upstream: "127.0.0.1:3000", Listen: "0.0.0.0:8080"}
+	return Facts{API: "shop", Decisions: "127.0.0.1:8086", Upstream: "127.0.0.1:3000", Listen: "0.0.0.0:8080", Issuer: "http://127.0.0.1:8085"}
 }
 
 // facts are Facts with their parts, as some files want them.
@@ -70,6 +74,9 @@ func Config(name string, f Facts) ([]byte, error) {
 	}
 	if err := f.check(); err != nil {
 		return nil, err
+	}
+	if name == "apache" && f.Issuer == "" {
+		return nil, errors.New("issuer is missing: Apache introspects at Postern's public URL")
 	}
 	all := facts{Facts: f}
 	var err error
@@ -93,6 +100,10 @@ func Config(name string, f Facts) ([]byte, error) {
 	if all.Script == "" {
 		all.Script = "haproxy.lua"
 	}
+	if all.Modules == "" {
+		all.Modules = "/usr/lib/apache2/modules"
+	}
+	all.Issuer = strings.TrimSuffix(all.Issuer, "/")
 	t, err := template.New(file).Delims("[[", "]]").Option("missingkey=error").ParseFS(files, file)
 	if err != nil {
 		return nil, err
@@ -120,6 +131,12 @@ func (f Facts) check() error {
 		return fmt.Errorf("%q is no name of an API", f.API)
 	case !plain(f.Host) || strings.Contains(f.Host, ":"):
 		return fmt.Errorf("host is %q, which is no name of a host", f.Host)
+	case f.Issuer != "" && !strings.HasPrefix(f.Issuer, "https://") && !strings.HasPrefix(f.Issuer, "http://"), !plain(strings.NewReplacer("://", "", "/", "").Replace(f.Issuer)):
+		return fmt.Errorf("issuer is %q, which is no URL such as https://postern.example.com", f.Issuer)
+	case strings.Trim(strings.ToLower(f.Scope), "abcdefghijklmnopqrstuvwxyz0123456789-_:") != "":
+		return fmt.Errorf("scope is %q: only letters, digits, - _ and : are possible here", f.Scope)
+	case strings.ContainsAny(f.Modules, " \"'\\\n"):
+		return fmt.Errorf("the folder of modules has a blank, a quote or a backslash: %q", f.Modules)
 	case strings.ContainsAny(f.Script, " \"'\\\n"):
 		return fmt.Errorf("the script's path has a blank, a quote or a backslash: %q", f.Script)
 	}

@@ -20,6 +20,9 @@ func TestWhatIsNoFactIsRefused(t *testing.T) {
 		{"a line more", func(f *shipped.Facts) { f.Listen = "127.0.0.1\n:80" }, "listen"},
 		{"no host", func(f *shipped.Facts) { f.Decisions = ":8086" }, "need a host"},
 		{"a host with a port", func(f *shipped.Facts) { f.Host = "shop.example:80" }, "no name of a host"},
+		{"no URL", func(f *shipped.Facts) { f.Issuer = "postern.example" }, "no URL"},
+		{"more than a URL", func(f *shipped.Facts) { f.Issuer = "http://a&b" }, "no URL"},
+		{"a scope that is a pattern", func(f *shipped.Facts) { f.Scope = ".*" }, "scope"},
 		{"a script with a blank", func(f *shipped.Facts) { f.Script = "a b" }, "script"},
 	} {
 		f := shipped.Example()

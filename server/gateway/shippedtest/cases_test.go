@@ -38,6 +38,7 @@ var matrix = []struct {
 
 // DC6, G12: what was decided is what is served, whatever the gateway.
 func TestG12EveryGatewayHolds(t *testing.T) {
+	t.Parallel()
 	t.Run("gateways", func(t *testing.T) {
 		for _, g := range kinds {
 			t.Run(g.name, func(t *testing.T) {

@@ -12,9 +12,11 @@ type gatewayKind struct {
 	version []string
 	files   []string // of the shipped configurations
 	args    []string // with DIR and LISTEN to be filled in
+	env     []string // beside POSTERN_GATEWAY
 	// prepare writes what else its folder needs. May be nil.
 	prepare func(t *testing.T, dir, credential string)
 
+	ready       int    // the status of GET /health once it serves; 0 is 200
 	standard    bool   // it takes the methods of RFC 9110 only
 	body        bool   // it passes bodies
 	chunked     bool   // and those whose length is not known

@@ -3,6 +3,7 @@ package shippedtest_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,6 +237,7 @@ func run(t *testing.T, g gatewayKind, program string, facts shipped.Facts, crede
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = dir, said, said, processAttributes()
 	cmd.Env = append(os.Environ(), "POSTERN_GATEWAY="+credential, "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+	cmd.Env = append(cmd.Env, g.env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +260,7 @@ func run(t *testing.T, g gatewayKind, program string, facts shipped.Facts, crede
 	defer again.Stop()
 	late := time.After(60 * time.Second)
 	for {
-		if status, err := send(t.Context(), facts.Listen, "GET /health HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"); err == nil && status == http.StatusOK {
+		if status, err := send(t.Context(), facts.Listen, "GET /health HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"); err == nil && status == cmp.Or(g.ready, http.StatusOK) {
 			t.Cleanup(stop)
 			return nil
 		}
