@@ -63,6 +63,7 @@ type TLS struct {
 // Gateway is the listener that answers API gateways.
 type Gateway struct {
 	Listen string `koanf:"listen" flag:"gateway-listen" default:"127.0.0.1:8086" doc:"host:port of the listener for decisions; off loopback every gateway needs its credential"`
+	GRPC   string `koanf:"grpc_listen" doc:"host:port of the listener for decisions by gRPC (Envoy's ext_authz); empty is none"`
 }
 
 // Ops is the listener for probes and metrics.

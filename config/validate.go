@@ -93,10 +93,11 @@ func (c Config) validateListeners(fault faultFunc) {
 		{"gateway.listen", c.Gateway.Listen},
 		{"ops.listen", c.Ops.Listen},
 		{"server.mtls_listen", c.Server.MTLSListen},
+		{"gateway.grpc_listen", c.Gateway.GRPC},
 	}
 	taken := make(map[string]string)
 	for _, l := range listeners {
-		if l.addr == "" && l.key == "server.mtls_listen" {
+		if l.addr == "" && (l.key == "server.mtls_listen" || l.key == "gateway.grpc_listen") {
 			continue
 		}
 		_, port, err := net.SplitHostPort(l.addr)

@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"postern/server/gateway"
 )
 
 // listeners are the open sockets.
-type listeners struct{ public, gateway, ops net.Listener }
+type listeners struct{ public, gateway, grpc, ops net.Listener }
 
 func (l *listeners) close() {
-	for _, each := range []net.Listener{l.public, l.gateway, l.ops} {
+	for _, each := range []net.Listener{l.public, l.gateway, l.grpc, l.ops} {
 		if each != nil {
 			_ = each.Close() // closed by its server already, mostly
 		}
@@ -36,8 +37,12 @@ func (s *Server) Listen(ctx context.Context) error {
 	}{
 		{"server.listen", s.o.Listen, &s.listeners.public},
 		{"gateway.listen", s.o.GatewayListen, &s.listeners.gateway},
+		{"gateway.grpc_listen", s.o.GatewayGRPCListen, &s.listeners.grpc},
 		{"ops.listen", s.o.OpsListen, &s.listeners.ops},
 	} {
+		if each.addr == "" {
+			continue // only that for gRPC may be left out
+		}
 		l, err := lc.Listen(ctx, "tcp", each.addr)
 		if err != nil {
 			s.listeners.close()
@@ -54,6 +59,10 @@ func (s *Server) PublicAddr() string { return addrOf(s.listeners.public) }
 
 // GatewayAddr is the address of the gateway listener.
 func (s *Server) GatewayAddr() string { return addrOf(s.listeners.gateway) }
+
+// GatewayGRPCAddr is the address of the listener for decisions by gRPC; empty
+// where there is none.
+func (s *Server) GatewayGRPCAddr() string { return addrOf(s.listeners.grpc) }
 
 // OpsAddr is the address of the ops listener.
 func (s *Server) OpsAddr() string { return addrOf(s.listeners.ops) }
@@ -82,6 +91,10 @@ func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan str
 		HeaderTimeout: headerTimeout, BodyTimeout: bodyTimeout, AnswerTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeader: maxHeader, TLS: s.o.TLS, Log: s.o.Log,
 	})
+	asks := gateway.NewExtAuthz(s.gateway, s.o.TLS)
+	if s.listeners.grpc != nil {
+		g.Go(func() error { return asks.Serve(s.listeners.grpc) })
+	}
 	run := func(serve func(net.Listener) error, l net.Listener) {
 		g.Go(func() error {
 			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -107,8 +120,22 @@ func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan str
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ShutdownTimeout)
 		defer cancel()
 		// ops last: a load balancer must see /readyz fail while we drain.
-		return errors.Join(public.Shutdown(limited), decisions.Shutdown(limited), ops.Shutdown(limited))
+		return errors.Join(public.Shutdown(limited), decisions.Shutdown(limited), drain(limited, asks), ops.Shutdown(limited))
 	})
+}
+
+// drain ends a gRPC server when its questions are answered, or at the end of ctx.
+func drain(ctx context.Context, server *grpc.Server) error {
+	done := make(chan struct{})
+	go func() { server.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		server.Stop()
+		<-done
+		return fmt.Errorf("gateway.grpc_listen: %w", ctx.Err())
+	}
 }
 
 func (s *Server) httpServer(h http.Handler, tlsConfig *tls.Config) *http.Server {

@@ -53,6 +53,7 @@ type Options struct {
 	Config  string // what is in force, as YAML, without secrets
 
 	Listen, GatewayListen, OpsListen string // host:port; a port of 0 takes a free one
+	GatewayGRPCListen                string // of decisions by gRPC; empty is none
 	TLS                              *tls.Config
 	TrustedProxies                   []netip.Prefix
 	ShutdownTimeout                  time.Duration // zero means 25 s
@@ -240,7 +241,7 @@ func (s *Server) doors() error {
 	})
 	s.gateway = gateway.New(gateway.Options{
 		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
-		MaxStaleness: o.MaxStaleness, RequireCredential: !onLoopback(o.GatewayListen), Observe: s.decided, Now: o.Now, Log: o.Log,
+		MaxStaleness: o.MaxStaleness, RequireCredential: s.strangersMayAsk(), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
 	s.authzen = &gateway.AuthZEN{
 		Decisions: s.gateway, APIs: s.state.APIs, Issuer: o.Issuer, Address: address,
@@ -260,6 +261,12 @@ func (s *Server) provider() *console.OIDC {
 	p := *s.o.OIDC
 	p.HTTP = s.outbound().HTTP()
 	return &p
+}
+
+// strangersMayAsk reports whether a listener for decisions can be reached from
+// elsewhere.
+func (s *Server) strangersMayAsk() bool {
+	return !onLoopback(s.o.GatewayListen) || s.o.GatewayGRPCListen != "" && !onLoopback(s.o.GatewayGRPCListen)
 }
 
 // decided counts a decision.
@@ -347,7 +354,7 @@ func (s *Server) Run(ctx context.Context, started func()) error {
 func (s *Server) log(ctx context.Context) {
 	s.o.Log.InfoContext(ctx, "postern is ready", "version", s.o.Version, "issuer", s.o.Issuer, "public", s.PublicAddr(),
 		"gateway", s.GatewayAddr(), "ops", s.OpsAddr(), "node", s.node)
-	if onLoopback(s.o.GatewayListen) {
+	if !s.strangersMayAsk() {
 		s.o.Log.WarnContext(ctx, "the gateway listener is on loopback and asks no credential of gateways on this machine")
 	}
 }

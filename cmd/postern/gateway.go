@@ -17,9 +17,10 @@ func gatewayCommands() *cobra.Command {
 func gatewayConfigCommand() *cobra.Command {
 	f := shipped.Example()
 	c := &cobra.Command{
-		Use:   "config " + strings.Join(shipped.Names(), "|"),
+		Use:   "config GATEWAY",
 		Short: "Print a gateway's configuration that works as it is",
-		Long: `Print the configuration of a gateway that asks Postern about every request. It
+		Long: `Print the configuration of a gateway that asks Postern about every request:
+` + strings.Join(shipped.Names(), ", ") + `. It
 takes away what a client may not say of itself, waits a limited time, and
 refuses where no answer comes. It asks nobody and changes nothing.
 

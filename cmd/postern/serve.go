@@ -225,7 +225,7 @@ func (n *node) connect(ctx context.Context) error {
 func serverOptions(cfg config.Config) server.Options {
 	rate := func(r config.Rate) limit.Rate { return limit.Rate{Count: r.Events, Per: r.Per} }
 	o := server.Options{
-		Issuer: cfg.Issuer(), Listen: cfg.Server.Listen, GatewayListen: cfg.Gateway.Listen, OpsListen: cfg.Ops.Listen,
+		Issuer: cfg.Issuer(), Listen: cfg.Server.Listen, GatewayListen: cfg.Gateway.Listen, GatewayGRPCListen: cfg.Gateway.GRPC, OpsListen: cfg.Ops.Listen,
 		TrustedProxies: cfg.Server.TrustedProxies, ShutdownTimeout: cfg.Server.ShutdownTimeout, MaxStaleness: cfg.Store.MaxStaleness,
 		AccessTTL: cfg.Tokens.AccessTTL, Format: store.TokenFormat(cfg.Tokens.Format), Algorithm: cfg.Tokens.Algorithm,
 		RotateEvery: cfg.Keys.RotateEvery, NeverAllowed: cfg.Clients.AllowNever,

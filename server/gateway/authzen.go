@@ -230,12 +230,10 @@ func (z *AuthZEN) api(asking *store.Client, e *evaluation) *store.API {
 
 func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age time.Duration) (identity, error) {
 	h := z.Decisions
-	switch {
-	case api == nil:
-		return identity{}, errNoAPI
-	case api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second:
-		return identity{}, errStale
-	case !isMethod(e.method):
+	if err := decidable(api, age); err != nil {
+		return identity{}, err
+	}
+	if !isMethod(e.method) {
 		return identity{}, errBinding
 	}
 	c := call{method: e.method, target: e.path, host: e.host, address: e.address, supposed: e.subjectType != "token"}

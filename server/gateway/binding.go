@@ -41,7 +41,10 @@ type call struct {
 	host    string     // with its port, as it was sent; empty where it is not known
 	address netip.Addr // the client's, as the gateway says; invalid where it is not known
 
-	// operations reads those of a GraphQL call.
+	// asked is the gateway's request, whose body is that of a GraphQL call where
+	// the binding says so; operations reads it where there is no such request.
+	asked      *http.Request
+	binding    *binding
 	operations func() ([]string, error)
 	// supposed says that nobody makes this call: it is not counted.
 	supposed bool

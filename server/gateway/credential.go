@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,16 +19,14 @@ import (
 // authenticateGateway checks the gateway's own credential, which must be that of
 // a client that the API names among its introspectors. An API that does not
 // exist names none; whether it does is told to no stranger.
-func (h *Handler) authenticateGateway(r *http.Request, api *store.API) error {
-	sent := r.Header["X-Postern-Gateway"]
+func (h *Handler) authenticateGateway(ctx context.Context, sent []string, from netip.Addr, api *store.API) error {
 	if len(sent) == 0 && !h.RequireCredential {
 		return nil
 	}
 	if len(sent) != 1 {
 		return errGateway
 	}
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	client, err := h.gatewayClient(r.Context(), sent[0], peer.Addr())
+	client, err := h.gatewayClient(ctx, sent[0], from)
 	if err != nil {
 		return err
 	}

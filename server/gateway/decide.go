@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,28 +19,48 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 	if age > h.MaxStaleness {
 		return identity{}, errStale
 	}
-	if err := h.authenticateGateway(r, api); err != nil {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	ctx := r.Context()
+	if err := h.authenticateGateway(ctx, r.Header["X-Postern-Gateway"], peer.Addr(), api); err != nil {
 		return identity{}, err
 	}
-	if api == nil || api.Name == store.PosternAPI { // which decides for itself, and in two workspaces
-		return identity{}, errNoAPI
-	}
-	if api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second {
-		return identity{}, errStale
+	if err := decidable(api, age); err != nil {
+		return identity{}, err
 	}
 	c, ok := b.read(r)
-	if !ok || !isMethod(c.method) {
+	if !ok {
+		return identity{}, errBinding
+	}
+	c.asked, c.binding = r, b
+	return h.decideCall(ctx, api, c, r.Header["Authorization"])
+}
+
+// decidable refuses an API that there is not, and from a state that is too old
+// for it.
+func decidable(api *store.API, age time.Duration) error {
+	if api == nil || api.Name == store.PosternAPI { // which decides for itself, and in two workspaces
+		return errNoAPI
+	}
+	if api.MaxStaleness > 0 && age > time.Duration(api.MaxStaleness)*time.Second {
+		return errStale
+	}
+	return nil
+}
+
+// decideCall says who calls, of a call with these headers Authorization.
+func (h *Handler) decideCall(ctx context.Context, api *store.API, c call, authorization []string) (identity, error) {
+	if !isMethod(c.method) {
 		return identity{}, errBinding
 	}
 	path, found, wrong := h.locate(api, c)
 	if found.Public {
 		return anonymous(), nil
 	}
-	text, err := bearer(r.Header["Authorization"])
+	text, err := bearer(authorization)
 	if err != nil {
 		return identity{}, err
 	}
-	caller, err := h.verifyToken(r.Context(), text, api)
+	caller, err := h.verifyToken(ctx, text, api)
 	if err != nil {
 		return identity{}, err
 	}
@@ -47,10 +68,7 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 		h.record(caller, c, found.Pattern, "", store.OutcomeDenied)
 		return identity{}, wrong
 	}
-	if found.GraphQL {
-		c.operations = passed(r, b, c)
-	}
-	return h.decideFor(r.Context(), caller, api, c, path, found)
+	return h.decideFor(ctx, caller, api, c, path, found)
 }
 
 // locate spells the path and finds it in the API's catalogue. What is wrong with

@@ -30,7 +30,7 @@ const (
 // decideFields decides a call of a GraphQL endpoint: one request for each root
 // field of the operation. All must be allowed; the first refusal is the answer.
 func (h *Handler) decideFields(ctx context.Context, caller *token.Caller, who *policy.Caller, req *policy.Request, api *store.API, ws *store.Workspace, c call, pattern string) (identity, error) {
-	operations, err := c.operations()
+	operations, err := c.readOperations()
 	if err != nil {
 		h.record(caller, c, pattern, "", store.OutcomeDenied)
 		return identity{}, &Error{http.StatusForbidden, "", "the GraphQL call cannot be decided: " + err.Error()}
@@ -52,9 +52,12 @@ func (h *Handler) decideFields(ctx context.Context, caller *token.Caller, who *p
 	return id, nil
 }
 
-// passed reads the operations of a call when they are asked for.
-func passed(r *http.Request, b *binding, c call) func() ([]string, error) {
-	return func() ([]string, error) { return operationsOf(r, b, c) }
+// readOperations reads those of a GraphQL call.
+func (c call) readOperations() ([]string, error) {
+	if c.operations != nil {
+		return c.operations()
+	}
+	return operationsOf(c.asked, c.binding, c)
 }
 
 // operationsOf reads the operations of a call out of the request that asks about

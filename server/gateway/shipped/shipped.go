@@ -20,7 +20,7 @@ var files embed.FS
 
 // fileOf is the file of each gateway. What haproxy.cfg loads is one of its own.
 var fileOf = map[string]string{ //nolint:gochecknoglobals // a constant
-	"apache": "apache.conf", "nginx": "nginx.conf", "traefik": "traefik.yml", "caddy": "Caddyfile", "envoy": "envoy.yaml",
+	"apache": "apache.conf", "nginx": "nginx.conf", "traefik": "traefik.yml", "caddy": "Caddyfile", "envoy": "envoy.yaml", "envoy-grpc": "envoy-grpc.yaml",
 	"haproxy": "haproxy.cfg", "haproxy-lua": "haproxy.lua",
 }
 
@@ -63,6 +63,7 @@ type facts struct {
 	Address, Port, PortNumber    string // of Listen
 	DecisionsHost, DecisionsPort string
 	UpstreamHost, UpstreamPort   string
+	GRPC                         bool // Envoy asks by gRPC
 }
 
 // Config returns the configuration of a gateway. Its errors are about the name
@@ -104,6 +105,9 @@ func Config(name string, f Facts) ([]byte, error) {
 		all.Modules = "/usr/lib/apache2/modules"
 	}
 	all.Issuer = strings.TrimSuffix(all.Issuer, "/")
+	if all.GRPC = name == "envoy-grpc"; all.GRPC {
+		file = fileOf["envoy"] // which is the same but for the service
+	}
 	t, err := template.New(file).Delims("[[", "]]").Option("missingkey=error").ParseFS(files, file)
 	if err != nil {
 		return nil, err

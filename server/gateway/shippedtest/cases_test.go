@@ -301,7 +301,7 @@ func testAddress(t *testing.T, s *site, _ gatewayKind) {
 	tok := bearer(s.Token(t, gatewaytest.Machine))
 	set("127.0.0.0/8")
 	s.passed(t, "from its address", s.send(t, "GET", "/files/open", tok))
-	set("192.0.2.7")
+	set("192.0.2.7/32")
 	for _, forged := range []string{"X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7", "Forwarded: for=192.0.2.7", "X-Envoy-External-Address: 192.0.2.7", "X-Client-IP: 192.0.2.7"} {
 		s.refused(t, forged, s.send(t, "GET", "/files/open", tok, forged), 403)
 		s.refused(t, forged+" twice", s.send(t, "GET", "/files/open", tok, forged, forged), 403)

@@ -16,6 +16,7 @@ type gatewayKind struct {
 	// prepare writes what else its folder needs. May be nil.
 	prepare func(t *testing.T, dir, credential string)
 
+	grpc        bool   // it asks by gRPC
 	ready       int    // the status of GET /health once it serves; 0 is 200
 	standard    bool   // it takes the methods of RFC 9110 only
 	body        bool   // it passes bodies
@@ -59,6 +60,11 @@ var kinds = []gatewayKind{
 	{
 		name: "Envoy", program: "envoy", version: []string{"--version"}, files: []string{"envoy"},
 		args:     []string{"-c", "DIR/envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"},
+		standard: true, body: true, chunked: true, unreachable: 503, hung: 503, trouble: 503, patience: "2 s",
+	},
+	{
+		name: "Envoy, gRPC", program: "envoy", version: []string{"--version"}, files: []string{"envoy-grpc"}, grpc: true,
+		args:     []string{"-c", "DIR/envoy-grpc.yaml", "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"},
 		standard: true, body: true, chunked: true, unreachable: 503, hung: 503, trouble: 503, patience: "2 s",
 	},
 	{

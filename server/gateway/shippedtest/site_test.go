@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"postern/server/gateway"
 	"postern/server/gateway/gatewaytest"
 	"postern/server/gateway/shipped"
@@ -68,13 +70,18 @@ type decisions struct {
 }
 
 func (d *decisions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.wait()
+	d.Handler.ServeHTTP(w, r)
+}
+
+// wait waits while nothing is answered.
+func (d *decisions) wait() {
 	d.mu.Lock()
 	hung := d.hung
 	d.mu.Unlock()
 	if hung != nil {
 		<-hung
 	}
-	d.Handler.ServeHTTP(w, r)
 }
 
 // hang lets no question be answered until what it returns is called.
@@ -92,13 +99,27 @@ func (d *decisions) hang() (release func()) {
 }
 
 // decide serves decisions as postern does, not as net/http does.
-func decide(t *testing.T, h http.Handler) *decisions {
+func decide(t *testing.T, h *gateway.Handler, byGRPC bool) *decisions {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &decisions{Handler: h, address: l.Addr().String()}
+	if byGRPC {
+		server := gateway.NewExtAuthz(h, nil, grpc.UnaryInterceptor(func(ctx context.Context, q any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (any, error) {
+			d.wait()
+			return answer(ctx, q)
+		}))
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(l) }()
+		d.stop = sync.OnceFunc(func() {
+			server.Stop()
+			<-ended //nolint:errcheck // it ends by Stop
+		})
+		t.Cleanup(d.stop)
+		return d
+	}
 	server := gateway.NewServer(d, gateway.ServerOptions{})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
@@ -134,7 +155,7 @@ func start(t *testing.T, g gatewayKind) *site {
 			store.Rule{Number: 7, API: "shop", Methods: "POST", Path: "/graphql", Operation: "query devices"},
 			store.Rule{Number: 8, API: "shop", Methods: "GET", Path: "/graphql"})
 	})
-	s.decisions = decide(t, s.Handler)
+	s.decisions = decide(t, s.Handler, g.grpc)
 	application := httptest.NewServer(s.upstream)
 	t.Cleanup(application.Close)
 

@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	rpc "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	grpctls "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"postern/store"
+)
+
+// ExtAuthz answers Envoy's ext_authz over gRPC (envoy.service.auth.v3). What a call
+// is stands in the attributes, which Envoy itself fills; of the headers only those
+// of the token and the body count. The API and the gateway's credential come in
+// the metadata x-postern-api and x-postern-gateway, which no client reaches:
+// Envoy's configuration sets them by initial_metadata.
+type ExtAuthz struct {
+	authv3.UnimplementedAuthorizationServer
+
+	Decisions *Handler
+}
+
+// NewExtAuthz returns a server of decisions by gRPC, by TLS where there is a
+// configuration of it. More options may be given.
+func NewExtAuthz(h *Handler, config *tls.Config, options ...grpc.ServerOption) *grpc.Server {
+	if config != nil {
+		options = append(options, grpc.Creds(grpctls.NewTLS(config)))
+	}
+	s := grpc.NewServer(append(options,
+		grpc.MaxRecvMsgSize(maxBody+maxAttributes), grpc.ConnectionTimeout(5*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	)...)
+	authv3.RegisterAuthorizationServer(s, &ExtAuthz{Decisions: h})
+	return s
+}
+
+// maxAttributes is what a question may have beside a body, in bytes: the headers
+// of the call.
+const maxAttributes = 128 << 10
+
+// Check answers a question. It never fails: what cannot be decided is refused.
+func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *authv3.CheckResponse, _ error) {
+	h := x.Decisions
+	defer func() {
+		if p := recover(); p != nil {
+			h.Log.ErrorContext(ctx, "a decision panicked", "panic", p)
+			answer = refusal(&Error{Status: http.StatusServiceUnavailable})
+		}
+	}()
+	age := h.State.Age()
+	md, _ := metadata.FromIncomingContext(ctx)
+	name := ""
+	if names := md.Get("x-postern-api"); len(names) == 1 {
+		name = names[0]
+	}
+	api := h.State.APIByName(name)
+	request := q.GetAttributes().GetRequest().GetHttp()
+	id, err := x.decide(ctx, md, api, q, age)
+	if err != nil {
+		e := AsError(err)
+		outcome, level := "denied", slog.LevelDebug
+		switch e.Status {
+		case http.StatusUnauthorized:
+			outcome = "unauthenticated"
+		case http.StatusServiceUnavailable:
+			outcome, level = "unavailable", slog.LevelError
+		}
+		h.observe(api, outcome)
+		h.Log.Log(ctx, level, "decision refused", "api", name, "status", e.Status, "reason", err.Error())
+		return refusal(e), nil
+	}
+	h.observe(api, "allowed")
+	return allowance(&id, request.GetHeaders()["authorization"]), nil
+}
+
+func (x *ExtAuthz) decide(ctx context.Context, md metadata.MD, api *store.API, q *authv3.CheckRequest, age time.Duration) (identity, error) {
+	h := x.Decisions
+	if age > h.MaxStaleness {
+		return identity{}, errStale
+	}
+	if err := h.authenticateGateway(ctx, md.Get("x-postern-gateway"), peerOf(ctx), api); err != nil {
+		return identity{}, err
+	}
+	if err := decidable(api, age); err != nil {
+		return identity{}, err
+	}
+	c, ok := readAttributes(q.GetAttributes())
+	if !ok {
+		return identity{}, errBinding
+	}
+	var authorization []string
+	if sent, there := q.GetAttributes().GetRequest().GetHttp().GetHeaders()["authorization"]; there {
+		authorization = []string{sent} // of several Envoy makes one, with commas, which is none
+	}
+	return h.decideCall(ctx, api, c, authorization)
+}
+
+// readAttributes returns the call that Envoy's attributes describe.
+func readAttributes(a *authv3.AttributeContext) (call, bool) {
+	r := a.GetRequest().GetHttp()
+	if r.GetPath() == "" || r.GetFragment() != "" {
+		return call{}, false
+	}
+	target := r.GetPath()
+	if r.GetQuery() != "" { // the path has it already, in every Envoy there is
+		target += "?" + r.GetQuery()
+	}
+	c := call{method: r.GetMethod(), target: target, host: r.GetHost()}
+	c.address = parseAddress(a.GetSource().GetAddress().GetSocketAddress().GetAddress())
+	c.operations = func() ([]string, error) { return operationsOfAttributes(r, c) }
+	return c, true
+}
+
+// operationsOfAttributes reads a GraphQL call, of which Envoy must pass the body,
+// whole.
+func operationsOfAttributes(r *authv3.AttributeContext_HttpRequest, c call) ([]string, error) {
+	header := r.GetHeaders()
+	body := r.GetRawBody()
+	if len(body) == 0 {
+		body = []byte(r.GetBody())
+	}
+	partial, marked := header["x-envoy-auth-partial-body"]
+	_, encoded := header["content-encoding"]
+	switch {
+	case c.method != http.MethodPost:
+		return nil, errors.New("its method is not POST")
+	case strings.Contains(c.target, "?"):
+		return nil, errors.New("it has a query")
+	case marked && partial != "false" || r.GetSize() >= 0 && r.GetSize() != int64(len(body)):
+		return nil, errors.New("the gateway passed a part of the body, or none")
+	case encoded:
+		return nil, errors.New("its body is encoded")
+	case len(body) > maxBody:
+		return nil, errTooLarge
+	}
+	return operations(header["content-type"], body)
+}
+
+// peerOf is the address of the gateway.
+func peerOf(ctx context.Context) netip.Addr {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return netip.Addr{}
+	}
+	if tcp, ok := p.Addr.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// allowance tells Envoy who calls: the headers take the place of the client's.
+func allowance(id *identity, sent string) *authv3.CheckResponse {
+	header := http.Header{}
+	id.write(header)
+	header.Del("X-Auth-Token")
+	var authorization []string
+	if sent != "" {
+		authorization = []string{sent}
+	}
+	id.authorize(header, authorization)
+	header.Del("X-Envoy-Auth-Headers-To-Remove") // said below
+	ok := &authv3.OkHttpResponse{HeadersToRemove: []string{"x-auth-token", "x-postern-gateway"}}
+	if id.client == "" {
+		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
+	}
+	for name, values := range header {
+		for _, value := range values {
+			ok.Headers = append(ok.Headers, &corev3.HeaderValueOption{
+				Header:       &corev3.HeaderValue{Key: strings.ToLower(name), Value: value},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			})
+		}
+	}
+	return &authv3.CheckResponse{Status: &rpc.Status{Code: int32(codes.OK)}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}}
+}
+
+// refusal tells Envoy what to answer.
+func refusal(e *Error) *authv3.CheckResponse {
+	code := codes.PermissionDenied
+	denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(e.Status)}} //nolint:gosec // 401, 403 or 503
+	switch e.Status {
+	case http.StatusUnauthorized:
+		code = codes.Unauthenticated
+		denied.Headers = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "www-authenticate", Value: e.Challenge}}}
+	case http.StatusServiceUnavailable:
+		code = codes.Unavailable
+		denied.Headers = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "retry-after", Value: "1"}}}
+	}
+	return &authv3.CheckResponse{Status: &rpc.Status{Code: int32(code)}, HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied}}
+}
