@@ -95,6 +95,8 @@ type Tokens struct {
 	AccessTTL time.Duration `koanf:"access_ttl" default:"1h" doc:"how long an access token lives"`
 	Format    string        `koanf:"format" default:"jwt" oneof:"jwt|opaque" doc:"jwt can be verified offline, opaque only by introspection"`
 	Algorithm string        `koanf:"algorithm" default:"ES256" oneof:"ES256|EdDSA|RS256" doc:"how a JWT is signed"`
+
+	EndpointAudience bool `koanf:"endpoint_audience" default:"false" doc:"accept client assertions (private_key_jwt) whose aud is the token endpoint; the issuer alone is safer"`
 }
 
 // KeyRing is how signing keys are sealed and changed.

@@ -26,6 +26,7 @@ import (
 	"postern/policy"
 	"postern/server/admin"
 	"postern/server/api"
+	"postern/server/assertion"
 	"postern/server/audit"
 	"postern/server/console"
 	"postern/server/gateway"
@@ -81,6 +82,8 @@ type Options struct {
 	TokenRate, IntrospectRate limit.Rate
 	FailuresPerClientAddress  limit.Rate
 	FailuresPerAddress        limit.Rate
+
+	TokenEndpointAudience bool // accepts client assertions that are for the token endpoint
 
 	// Trace wraps the handlers of the public and the gateway listener; nil is nothing.
 	Trace func(http.Handler) http.Handler
@@ -225,7 +228,8 @@ func (s *Server) doors() error {
 		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
-		Failures: failures, Slow: s.slow, Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
+		Failures: failures, Slow: s.slow, Remote: &assertion.Remote{Client: s.outbound(), Now: o.Now}, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
+		Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
 		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
@@ -251,6 +255,12 @@ func (s *Server) doors() error {
 		},
 	}
 	return nil
+}
+
+// remember keeps that something of one use was used, until it could not be used
+// any more.
+func (s *Server) remember(ctx context.Context, id string, until store.Time) error {
+	return s.o.Store.Commit(ctx, store.Insert(&store.Idempotency{ID: id, ExpiresAt: until}))
 }
 
 // provider is the identity provider, called by the client for calls to others.

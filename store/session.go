@@ -86,7 +86,8 @@ func (i *Identity) WithRev(rev int64) Record {
 
 // Idempotency remembers what a request with an Idempotency-Key made, so that a
 // repeat makes nothing more. Its key is a SHA-256 over the actor and the header,
-// in hexadecimal.
+// in hexadecimal. A client assertion that was used is remembered by the same, so
+// that it is used once over all nodes: its key begins with jti_.
 type Idempotency struct {
 	ID        string `json:"_id"`
 	Revision  int64  `json:"revision"`

@@ -271,6 +271,9 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 		var f facts
 		f.add("client id", made.ClientID)
 		f.add("client secret", made.ClientSecret)
+		if made.ClientSecret == "" {
+			f.add("key", made.SecretID)
+		}
 		if made.Client != nil {
 			f.add("roles", shortRefs(made.Client.Workspace, made.Client.Roles))
 			f.add("expires", s.expiresAt(made.Client.ExpiresAt))
@@ -278,7 +281,11 @@ func (s *session) newSecret(ctx context.Context, what string, r request) error {
 		f.write(w)
 		w.println()
 	})
-	s.warnings(append([]string{"the secret is shown this once; save it now"}, made.Warnings...))
+	warnings := made.Warnings
+	if made.ClientSecret != "" {
+		warnings = append([]string{"the secret is shown this once; save it now"}, warnings...)
+	}
+	s.warnings(warnings)
 	if made.Client != nil && made.Client.Status == string(store.ClientPending) {
 		confirm := "postern client confirm "
 		if strings.HasPrefix(r.path, "/me/") {

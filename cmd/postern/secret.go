@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +27,14 @@ func (s *session) secretTable(c *api.Client) *table {
 		if secret.ExpiresAt == 0 && c.ExpiresAt != 0 {
 			expires = "with client"
 		}
-		t.add(secret.ID, secret.Label, secret.Status, expires, used, s.ago(secret.CreatedAt))
+		label := secret.Label
+		switch {
+		case secret.JWK != "":
+			label = strings.TrimSpace("key " + label)
+		case secret.JWKSURI != "":
+			label = strings.TrimSpace("keys at " + secret.JWKSURI + " " + label)
+		}
+		t.add(secret.ID, label, secret.Status, expires, used, s.ago(secret.CreatedAt))
 	}
 	return t
 }
@@ -81,13 +91,32 @@ func (a *remote) clientRotateCommand() *cobra.Command {
 
 func (a *remote) secretAddCommand() *cobra.Command {
 	body := api.Rotate{Keep: true}
+	var file string
 	c := a.command(command{
-		use: "add CLIENT", short: "Make a further secret; the others go on as they are", args: cobra.ExactArgs(1),
-		example: `  postern client secret add cli0123 --label "second site" --expires 30d`,
+		use: "add CLIENT", short: "Make a further secret, or register a key; the others go on", args: cobra.ExactArgs(1),
+		long: `Make a further secret. With --jwk-file or --jwks-uri the client gets none: it
+signs with a key of its own (private_key_jwt), of which the public half is
+registered, or read where the client publishes it.`,
+		example: `  postern client secret add cli0123 --label "second site" --expires 30d
+  postern client secret add cli0123 --jwk-file public.jwk.json
+  postern client secret add cli0123 --jwks-uri https://ci.example.com/jwks`,
 		run: func(ctx context.Context, s *session, args []string) error {
-			return s.newSecret(ctx, "There is a new secret, and the old ones go on.", request{method: http.MethodPost, path: clientPath(args[0], "secrets"), body: &body})
+			what := "There is a new secret, and the old ones go on."
+			if file != "" {
+				text, err := os.ReadFile(file) //nolint:gosec // whoever runs this names a file of their own
+				if err != nil {
+					return fmt.Errorf("--jwk-file: %w", err)
+				}
+				body.JWK = strings.TrimSpace(string(text))
+			}
+			if body.JWK != "" || body.JWKSURI != "" {
+				what = "The key is registered, and what the client had goes on. End its secrets by: postern client secret retire"
+			}
+			return s.newSecret(ctx, what, request{method: http.MethodPost, path: clientPath(args[0], "secrets"), body: &body})
 		},
 	})
+	c.Flags().StringVar(&file, "jwk-file", "", "file with the client's public key, a JWK, in the place of a secret")
+	c.Flags().StringVar(&body.JWKSURI, "jwks-uri", "", "https URL where the client's public keys are, in the place of a secret")
 	c.Flags().StringVar(&body.ExpiresIn, "expires", "", "when it ends, such as 90d; with the client by default")
 	c.Flags().StringVar(&body.Label, "label", "", "its name")
 	return c

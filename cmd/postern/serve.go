@@ -227,7 +227,7 @@ func serverOptions(cfg config.Config) server.Options {
 	o := server.Options{
 		Issuer: cfg.Issuer(), Listen: cfg.Server.Listen, GatewayListen: cfg.Gateway.Listen, GatewayGRPCListen: cfg.Gateway.GRPC, OpsListen: cfg.Ops.Listen,
 		TrustedProxies: cfg.Server.TrustedProxies, ShutdownTimeout: cfg.Server.ShutdownTimeout, MaxStaleness: cfg.Store.MaxStaleness,
-		AccessTTL: cfg.Tokens.AccessTTL, Format: store.TokenFormat(cfg.Tokens.Format), Algorithm: cfg.Tokens.Algorithm,
+		AccessTTL: cfg.Tokens.AccessTTL, TokenEndpointAudience: cfg.Tokens.EndpointAudience, Format: store.TokenFormat(cfg.Tokens.Format), Algorithm: cfg.Tokens.Algorithm,
 		RotateEvery: cfg.Keys.RotateEvery, NeverAllowed: cfg.Clients.AllowNever,
 		UsageInterval: cfg.Usage.FlushInterval, UsageRetention: cfg.Usage.Retention,
 		TokenRate: rate(cfg.Limits.TokenPerClient), IntrospectRate: rate(cfg.Limits.IntrospectPerClient),

@@ -76,6 +76,9 @@ func (a *Admin) replaceSecret(ctx context.Context, by *Actor, op Operation, seen
 	if slices.ContainsFunc(uses, func(u store.LastUse) bool { return u.Secret == was.ID && u.SuccessAt != 0 }) {
 		return nil, refuse(Conflict, "this request was done before, and the secret that it made is in use; make another secret for client %s", old.ID)
 	}
+	if was.IsKey() { // there is nothing that was lost
+		return &Created{Client: old, SecretID: was.ID}, nil
+	}
 	c := *old
 	c.Secrets = slices.DeleteFunc(slices.Clone(old.Secrets), func(s store.ClientSecret) bool { return s.ID == was.ID })
 	made := a.addSecret(&c, was.Label, was.ExpiresAt, now)

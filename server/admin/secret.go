@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"postern/server/assertion"
+	"postern/server/outbound"
+	"postern/server/secret"
 	"postern/store"
 )
 
@@ -13,6 +16,8 @@ type Rotation struct {
 	Overlap  time.Duration // how long the old secrets go on; 0 ends them now
 	Keep     bool          // the old ones go on as they are: a further secret
 	Expiry   Expiry        // of the new secret; the zero value lives as long as the client
+	JWK      string        // a public key in the place of a new secret (private_key_jwt)
+	JWKSURI  string        // or where such keys are
 	Revision int64
 }
 
@@ -39,6 +44,9 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Conflict, "the client is %s; only an active client gets a new secret", state)
 	case in.Overlap < 0:
 		return nil, refuse(Invalid, "overlap: cannot be negative")
+	}
+	if err := checkKey(old, in); err != nil {
+		return nil, err
 	}
 	if err := a.makesSecret(ctx, by, opClientRotate, old); err != nil {
 		return nil, err
@@ -68,10 +76,39 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		c.Status = store.ClientActive // made without one; this is its first
 	}
 	made := a.addSecret(&c, in.Label, expires, now)
+	if in.JWK != "" || in.JWKSURI != "" {
+		made.text = secret.Secret{}
+		c.Secrets[0].Hash, c.Secrets[0].JWK, c.Secrets[0].JWKSURI = nil, in.JWK, in.JWKSURI
+	}
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Update(&c)); err != nil {
 		return nil, err
 	}
 	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id, Warnings: warnSecret(&c)}, nil
+}
+
+// checkKey refuses a key that no assertion could be verified by, and one for a
+// client of which a person is to have a secret.
+func checkKey(c *store.Client, in Rotation) error {
+	switch {
+	case in.JWK == "" && in.JWKSURI == "":
+		return nil
+	case in.JWK != "" && in.JWKSURI != "":
+		return refuse(Invalid, "jwk: a key and a jwks_uri are two credentials; add one at a time")
+	case c.ClientKind == store.ClientPersonal || c.Bearer:
+		return refuse(Conflict, "a personal token, and one that is sent as a bearer, is a secret; keys are for service clients")
+	case len(in.JWK) > 4096:
+		return refuse(Invalid, "jwk: has more than 4,096 bytes")
+	}
+	if in.JWK != "" {
+		if _, err := assertion.ParseKey([]byte(in.JWK)); err != nil {
+			return refuse(Invalid, "jwk: %s", err)
+		}
+		return nil
+	}
+	if err := outbound.CheckURL(in.JWKSURI); err != nil || len(in.JWKSURI) > 1024 {
+		return refuse(Invalid, "jwks_uri: must be a URL that begins with https://, of at most 1,024 bytes, without user, password and fragment")
+	}
+	return nil
 }
 
 // makesSecret refuses a secret to who may not have it: who makes one can act as
@@ -85,6 +122,9 @@ func (a *Admin) makesSecret(ctx context.Context, by *Actor, op Operation, c *sto
 
 // warnSecret is the warning that goes with the newest secret of a client.
 func warnSecret(c *store.Client) []string {
+	if c.Secrets[0].IsKey() {
+		return nil // nobody can lose what only the client has
+	}
 	if c.ExpiresAt != 0 || c.Secrets[0].ExpiresAt != 0 {
 		return nil
 	}

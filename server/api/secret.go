@@ -14,6 +14,8 @@ type Rotate struct {
 	Overlap   string `json:"overlap,omitempty" doc:"How long the old secrets go on, such as 1h, 24h or 7d; empty ends them now."`
 	Keep      bool   `json:"keep,omitempty" doc:"The old secrets go on as they are."`
 	ExpiresIn string `json:"expires_in,omitempty" doc:"Of the new secret; empty lives as long as the client."`
+	JWK       string `json:"jwk,omitempty" maxLength:"4096" doc:"A public key (RFC 7517) in the place of a new secret, for private_key_jwt."`
+	JWKSURI   string `json:"jwks_uri,omitempty" maxLength:"1024" doc:"Or where such keys are: an https URL."`
 }
 
 func (m *mounted) secrets() {
@@ -68,7 +70,7 @@ func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *rotateInput) 
 		}
 	}
 	made, err := m.Admin.RotateSecret(ctx, by, in.id(), admin.Rotation{
-		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(),
+		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI,
 	})
 	return m.newSecret(ctx, made, err)
 }

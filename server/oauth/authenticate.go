@@ -56,6 +56,10 @@ const (
 // A good secret is never refused for the failures of others.
 func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
 	from := h.Address(c.Request)
+	if hasAssertion(f) {
+		auth, err := h.authenticateByKey(c, f, from)
+		return auth, h.failed(f.get("client_id"), from, err)
+	}
 	sent, err := readCredentials(c.Request.Header["Authorization"], f)
 	if err != nil {
 		return authenticated{}, h.failed("", from, err)
@@ -105,8 +109,8 @@ func readCredentials(authorization []string, f form) (credentials, error) {
 		return credentials{}, invalidRequest("there are several Authorization headers")
 	}
 	id, text := f.get("client_id"), f.get("client_secret")
-	if f.get("client_assertion") != "" || f.get("client_assertion_type") != "" {
-		return credentials{}, errMethod
+	if hasAssertion(f) {
+		return credentials{}, errMethod // that is another method
 	}
 	if len(authorization) == 0 {
 		if id == "" || text == "" {
@@ -181,6 +185,11 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	case matched == nil:
 		return authenticated{}, errWrongSecret
 	}
+	return h.usableClient(ctx, client, matched, sent.method, from)
+}
+
+// usableClient refuses a client that proved who it is, and may not be it now.
+func (h *Handler) usableClient(ctx context.Context, client *store.Client, matched *store.ClientSecret, method string, from netip.Addr) (authenticated, error) {
 	now := store.At(h.Now())
 	holder, err := h.State.Holder(ctx, client.Account)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -190,12 +199,12 @@ func (h *Handler) verify(c *gin.Context, sent credentials, from netip.Addr) (aut
 	case err != nil, client.State(now) != store.ClientActive, !matched.Live(now), holder.Account.Status != store.AccountActive,
 		client.Workspace != "" && h.State.Workspace(client.Workspace) == nil:
 		return authenticated{}, errUnusable
-	case !client.Authenticates(sent.method):
+	case !client.Authenticates(method):
 		return authenticated{}, errMethod
 	case !client.MayCallFrom(from):
 		return authenticated{}, errAddress
 	}
-	return authenticated{client, matched, holder, sent.method}, nil
+	return authenticated{client, matched, holder, method}, nil
 }
 
 // imported returns the imported secret of a client if text is it, or nil; client

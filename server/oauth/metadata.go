@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"postern/server/assertion"
 	"postern/server/keys"
 )
 
@@ -22,6 +23,9 @@ type document struct {
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevokeAuthMethods     []string `json:"revocation_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevokeAlgorithms      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 }
 
 // openIDDocument is what OpenID Connect clients need in addition before they
@@ -36,12 +40,13 @@ type openIDDocument struct {
 // describeServer is made of the configuration alone: no header of a request
 // changes what we say of ourselves.
 func (h *Handler) describeServer() document {
-	methods := []string{methodBasic, methodPost}
+	methods, algorithms := []string{methodBasic, methodPost, methodPrivateKey}, assertion.Algorithms()
 	return document{
 		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
 		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
+		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"postern/policy"
 	"postern/server/admin"
+	"postern/server/assertion"
 	"postern/server/keys"
 	"postern/server/limit"
 	"postern/server/slow"
@@ -63,6 +64,13 @@ type Options struct {
 	Failures       *limit.Failures // of client authentication; nil is no limit
 
 	Slow *slow.Checker // of imported secrets; nil knows none
+
+	Remote *assertion.Remote // keys at a jwks_uri; nil knows none
+	// Remember keeps that an assertion was used, until it ends; store.ErrExists says
+	// that it was used before, on whatever node.
+	Remember func(ctx context.Context, id string, until store.Time) error
+	// TokenEndpointAudience accepts assertions whose audience is the token endpoint.
+	TokenEndpointAudience bool
 
 	// Address is who sent a request, seen through trusted proxies only.
 	Address func(*http.Request) netip.Addr

@@ -3,6 +3,10 @@ package clienttest_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -34,6 +38,8 @@ type asked struct {
 	Audience      string `json:"audience"`
 	Gateway       string `json:"gateway"`
 	GatewaySecret string `json:"gateway_secret"`
+	// Key is a private key, a JWK, whose public half is registered.
+	Key json.RawMessage `json:"key"`
 }
 
 // given is what its flows gave; empty where it has no such flow.
@@ -41,7 +47,8 @@ type given struct {
 	Discovery  string         `json:"discovery"` // the token endpoint
 	Basic      string         `json:"basic"`     // an access token
 	Post       string         `json:"post"`
-	Wrong      string         `json:"wrong"` // the error of a wrong secret
+	Signed     string         `json:"signed"` // an access token, by private_key_jwt
+	Wrong      string         `json:"wrong"`  // the error of a wrong secret
 	Introspect map[string]any `json:"introspect"`
 	Verify     string         `json:"verify"` // the client's id, of a token that it verified
 	Revoke     int            `json:"revoke"` // of the token in Post
@@ -65,12 +72,14 @@ var libraries = []struct {
 
 func TestEveryLibraryWorks(t *testing.T) {
 	s := servertest.Start(t)
+	private := register(t, s)
 	all := map[string]given{}
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
 			a := asked{
 				Library: l.name, Issuer: s.URL, Client: string(s.Example.Client.ID), Secret: s.Example.Secret.Reveal(), Scope: "orders:read",
 				Audience: s.API.Audience, Gateway: string(s.Gateway.Client.ID), GatewaySecret: s.Gateway.Secret.Reveal(),
+				Key: private,
 			}
 			got := l.run(t, a)
 			all[l.name] = got
@@ -81,6 +90,9 @@ func TestEveryLibraryWorks(t *testing.T) {
 				if want := name != "post" || got.Revoke == 0; token == "" || active(t, a, token) != want {
 					t.Errorf("%s: its token of %d bytes is active: %t, want %t", name, len(token), !want, want)
 				}
+			}
+			if got.Signed != "" && !active(t, a, got.Signed) {
+				t.Error("the token that it got with its key is not active")
 			}
 			if got.Wrong != "invalid_client" && (l.odd == "" || got.Wrong != l.odd) {
 				t.Errorf("a wrong secret is told as %q", got.Wrong)
@@ -99,6 +111,35 @@ func TestEveryLibraryWorks(t *testing.T) {
 	if !t.Failed() {
 		compare(t, table(all))
 	}
+}
+
+// register makes a key for the example's client, and returns the private one.
+func register(t *testing.T, s *servertest.Server) json.RawMessage {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	jwk := map[string]string{"kty": "EC", "crv": "P-256", "kid": "k1", "x": b64(public[1:33]), "y": b64(public[33:])}
+	text, err := json.Marshal(jwk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Post(t, "/clients/"+string(s.Example.Client.ID)+"/secrets", map[string]any{"jwk": string(text), "keep": true}, nil)
+	jwk["d"] = b64(private)
+	if text, err = json.Marshal(jwk); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // active asks whether a token is good.

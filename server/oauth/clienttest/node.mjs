@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs'
 const c = JSON.parse(readFileSync(0, 'utf8'))
 const load = (path) => import(`${c.modules}/${path}`)
 
+const privateKey = () => crypto.subtle.importKey('jwk', c.key, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+
 async function openidClient() {
   const oidc = await load('openid-client/build/index.js')
   const out = {}
@@ -17,6 +19,8 @@ async function openidClient() {
   const parameters = { scope: c.scope }
   out.basic = (await oidc.clientCredentialsGrant(basic, parameters)).access_token
   out.post = (await oidc.clientCredentialsGrant(post, parameters)).access_token
+  const signing = await discover(c.client, undefined, oidc.PrivateKeyJwt({ key: await privateKey(), kid: c.key.kid }))
+  out.signed = (await oidc.clientCredentialsGrant(signing, parameters)).access_token
   try {
     await oidc.clientCredentialsGrant(await discover(c.client, undefined, oidc.ClientSecretBasic('wrong')), parameters)
     out.wrong = 'no error'
@@ -45,6 +49,7 @@ async function oauth4webapi() {
   }
   out.basic = await token(oauth.ClientSecretBasic(c.secret))
   out.post = await token(oauth.ClientSecretPost(c.secret))
+  out.signed = await token(oauth.PrivateKeyJwt({ key: await privateKey(), kid: c.key.kid }))
   try {
     await token(oauth.ClientSecretBasic('wrong'))
     out.wrong = 'no error'

@@ -12,6 +12,7 @@ os.environ["AUTHLIB_INSECURE_TRANSPORT"] = os.environ["OAUTHLIB_INSECURE_TRANSPO
 import requests
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as Authlib
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc import jwk, jwt
 from oauthlib.oauth2 import BackendApplicationClient
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error
@@ -29,6 +30,10 @@ def authlib(c):
 
     for flow, method in (("basic", "client_secret_basic"), ("post", "client_secret_post")):
         out[flow] = session(method).fetch_token(meta["token_endpoint"], grant_type="client_credentials")["access_token"]
+    # It signs for the token endpoint unless it is told who the server is.
+    signing = session("private_key_jwt", jwk.ECKey.import_key(c["key"]))
+    signing.register_client_auth_method(PrivateKeyJWT(meta["token_endpoint"], claims={"aud": c["issuer"]}, headers={"kid": c["key"]["kid"]}, alg="ES256"))
+    out["signed"] = signing.fetch_token(meta["token_endpoint"], grant_type="client_credentials")["access_token"]
     try:
         session("client_secret_basic", "wrong").fetch_token(meta["token_endpoint"], grant_type="client_credentials")
         out["wrong"] = "no error"
