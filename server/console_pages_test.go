@@ -162,7 +162,7 @@ func (n *node) samples(t testing.TB) map[string]string {
 // openPages need no session.
 var openPages = []string{"/console/sign-in", "/console/code", "/console/invitation"}
 
-// Every page is whole in every state: with everything in it, with nothing, when
+// W06, W13, W18: every page is whole in every state, with its headers: with everything in it, with nothing, when
 // the store is down, to a person with no rights and to nobody.
 func TestEveryPageInEveryState(t *testing.T) {
 	var down *outage
@@ -344,6 +344,22 @@ func TestW11SessionIsNewAtSignInAndDeadAtSignOut(t *testing.T) {
 	victim.want(t, http.StatusSeeOther, "/console/sign-in", url.Values{"name": {n.AdminUser}, "password": {next}})
 	if victim.cookies[name] == planted || works(planted) {
 		t.Error("a planted session came to life")
+	}
+}
+
+// W18: a page that another site asks for is no page of that site's.
+func TestW18AnotherOriginReadsNothing(t *testing.T) {
+	n := start(t)
+	admin := n.console(t)
+	for _, origin := range []string{"https://evil.example", "null"} {
+		for _, page := range []string{"/console", "/console/sign-in", "/console/clients"} {
+			got := admin.send(t, page, nil, func(r *http.Request) { r.Header.Set("Origin", origin) })
+			for name := range got.header {
+				if strings.HasPrefix(name, "Access-Control-") {
+					t.Errorf("%s of %s: %s is %q", page, origin, name, got.header.Get(name))
+				}
+			}
+		}
 	}
 }
 
