@@ -51,7 +51,7 @@ race: with-mongo ## RACE_PKGS under the race detector, which needs gcc
 fuzz: ## each fuzz target of FUZZ_DIRS for FUZZTIME
 	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ_DIRS)); do \
 		for target in $$(sed -n 's/^func \(Fuzz[[:alnum:]_]*\)(.*/\1/p' "$$file"); do \
-			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")"; \
+			.ci/fuzz "./$$(dirname "$$file")" "$$target" $(FUZZTIME); \
 		done; \
 	done
 
