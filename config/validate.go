@@ -88,16 +88,19 @@ func (c Config) EncryptionKeys() ([][]byte, error) {
 type faultFunc func(key, format string, args ...any)
 
 func (c Config) validateListeners(fault faultFunc) {
-	listeners := []struct{ key, addr string }{
-		{"server.listen", c.Server.Listen},
-		{"gateway.listen", c.Gateway.Listen},
-		{"ops.listen", c.Ops.Listen},
-		{"server.mtls_listen", c.Server.MTLSListen},
-		{"gateway.grpc_listen", c.Gateway.GRPC},
+	listeners := []struct {
+		key, addr string
+		optional  bool
+	}{
+		{"server.listen", c.Server.Listen, false},
+		{"gateway.listen", c.Gateway.Listen, false},
+		{"ops.listen", c.Ops.Listen, false},
+		{"server.mtls_listen", c.Server.MTLSListen, true},
+		{"gateway.grpc_listen", c.Gateway.GRPC, true},
 	}
 	taken := make(map[string]string)
 	for _, l := range listeners {
-		if l.addr == "" && (l.key == "server.mtls_listen" || l.key == "gateway.grpc_listen") {
+		if l.addr == "" && l.optional {
 			continue
 		}
 		_, port, err := net.SplitHostPort(l.addr)

@@ -22,6 +22,8 @@ import (
 	"io"
 	"math/big"
 	"slices"
+
+	"postern/server/keys"
 )
 
 // Algorithms are those that assertions may be signed with (RFC 7518 section 3.1,
@@ -113,22 +115,25 @@ func (k *Key) Verify(a *Assertion) bool {
 	if only := k.only; only != "" && only != "Ed25519" && only != a.algorithm {
 		return false
 	}
-	sum := sha256.Sum256(a.signed)
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
-		return a.algorithm == "ES256" && len(a.signature) == 64 &&
-			ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(a.signature[:32]), new(big.Int).SetBytes(a.signature[32:]))
+		if a.algorithm != "ES256" {
+			return false
+		}
 	case ed25519.PublicKey:
-		return a.algorithm == "EdDSA" && ed25519.Verify(public, a.signed, a.signature)
+		if a.algorithm != "EdDSA" {
+			return false
+		}
 	case *rsa.PublicKey:
-		switch a.algorithm {
-		case "RS256":
-			return rsa.VerifyPKCS1v15(public, crypto.SHA256, sum[:], a.signature) == nil
-		case "PS256":
+		if a.algorithm == "PS256" {
+			sum := sha256.Sum256(a.signed)
 			return rsa.VerifyPSS(public, crypto.SHA256, sum[:], a.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
+		if a.algorithm != "RS256" {
+			return false
+		}
 	}
-	return false
+	return (&keys.Verifier{Public: k.public}).Verify(a.signed, a.signature)
 }
 
 // isLowOrder reports whether an Ed25519 key is one of the few points for which

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -59,24 +60,34 @@ func AsError(err error) *Error {
 
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, api *store.API, err error) {
 	e := AsError(err)
-	header, level, outcome := w.Header(), slog.LevelDebug, "denied"
+	header := w.Header()
+	switch e.Status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", e.Challenge)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "1")
+	}
+	h.refused(r.Context(), api, e, err)
+	w.WriteHeader(e.Status)
+}
+
+// refused counts a refusal and tells the log why.
+func (h *Handler) refused(ctx context.Context, api *store.API, e *Error, err error) {
+	level, outcome := slog.LevelDebug, "denied"
 	switch e.Status {
 	case http.StatusUnauthorized:
 		outcome = "unauthenticated"
-		header.Set("WWW-Authenticate", e.Challenge)
 	case http.StatusServiceUnavailable:
 		level, outcome = slog.LevelError, "unavailable"
-		header.Set("Retry-After", "1")
 	}
 	h.observe(api, outcome)
-	if ctx := r.Context(); h.Log.Enabled(ctx, level) {
+	if h.Log.Enabled(ctx, level) {
 		name := ""
 		if api != nil {
 			name = api.Name
 		}
 		h.Log.Log(ctx, level, "decision refused", "api", name, "status", e.Status, "reason", err.Error())
 	}
-	w.WriteHeader(e.Status)
 }
 
 // identity is what an upstream is told of the caller.

@@ -16,15 +16,9 @@ import (
 
 // decide says who calls, if the call may pass.
 func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.Duration) (identity, error) {
-	if age > h.MaxStaleness {
-		return identity{}, errStale
-	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	ctx := r.Context()
-	if err := h.authenticateGateway(ctx, r.Header["X-Postern-Gateway"], peer.Addr(), api); err != nil {
-		return identity{}, err
-	}
-	if err := decidable(api, age); err != nil {
+	if err := h.admit(ctx, r.Header["X-Postern-Gateway"], peer.Addr(), api, age); err != nil {
 		return identity{}, err
 	}
 	c, ok := b.read(r)
@@ -33,6 +27,18 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 	}
 	c.asked, c.binding = r, b
 	return h.decideCall(ctx, api, c, r.Header["Authorization"])
+}
+
+// admit refuses a gateway that may not ask about the API, and what cannot be
+// decided from a state of this age.
+func (h *Handler) admit(ctx context.Context, credential []string, from netip.Addr, api *store.API, age time.Duration) error {
+	if age > h.MaxStaleness {
+		return errStale
+	}
+	if err := h.authenticateGateway(ctx, credential, from, api); err != nil {
+		return err
+	}
+	return decidable(api, age)
 }
 
 // decidable refuses an API that there is not, and from a state that is too old

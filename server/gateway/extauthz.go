@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -75,15 +74,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 	id, err := x.decide(ctx, md, api, q, age)
 	if err != nil {
 		e := AsError(err)
-		outcome, level := "denied", slog.LevelDebug
-		switch e.Status {
-		case http.StatusUnauthorized:
-			outcome = "unauthenticated"
-		case http.StatusServiceUnavailable:
-			outcome, level = "unavailable", slog.LevelError
-		}
-		h.observe(api, outcome)
-		h.Log.Log(ctx, level, "decision refused", "api", name, "status", e.Status, "reason", err.Error())
+		h.refused(ctx, api, e, err)
 		return refusal(e), nil
 	}
 	h.observe(api, "allowed")
@@ -92,13 +83,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 
 func (x *ExtAuthz) decide(ctx context.Context, md metadata.MD, api *store.API, q *authv3.CheckRequest, age time.Duration) (identity, error) {
 	h := x.Decisions
-	if age > h.MaxStaleness {
-		return identity{}, errStale
-	}
-	if err := h.authenticateGateway(ctx, md.Get("x-postern-gateway"), peerOf(ctx), api); err != nil {
-		return identity{}, err
-	}
-	if err := decidable(api, age); err != nil {
+	if err := h.admit(ctx, md.Get("x-postern-gateway"), peerOf(ctx), api, age); err != nil {
 		return identity{}, err
 	}
 	c, ok := readAttributes(q.GetAttributes())
@@ -136,13 +121,12 @@ func operationsOfAttributes(r *authv3.AttributeContext_HttpRequest, c call) ([]s
 	if len(body) == 0 {
 		body = []byte(r.GetBody())
 	}
+	if err := c.isPlainPost(); err != nil {
+		return nil, err
+	}
 	partial, marked := header["x-envoy-auth-partial-body"]
 	_, encoded := header["content-encoding"]
 	switch {
-	case c.method != http.MethodPost:
-		return nil, errors.New("its method is not POST")
-	case strings.Contains(c.target, "?"):
-		return nil, errors.New("it has a query")
 	case marked && partial != "false" || r.GetSize() >= 0 && r.GetSize() != int64(len(body)):
 		return nil, errors.New("the gateway passed a part of the body, or none")
 	case encoded:

@@ -60,16 +60,26 @@ func (c call) readOperations() ([]string, error) {
 	return operationsOf(c.asked, c.binding, c)
 }
 
+// isPlainPost refuses a GraphQL call that is not decided by its body alone.
+func (c call) isPlainPost() error {
+	if c.method != http.MethodPost {
+		return errors.New("its method is not POST")
+	}
+	if strings.Contains(c.target, "?") {
+		// Many servers take the document, the operation's name or a persisted id
+		// from the query, and some of them prefer it to the body.
+		return errors.New("it has a query")
+	}
+	return nil
+}
+
 // operationsOf reads the operations of a call out of the request that asks about
 // it: its gateway must pass the client's body, whole.
 func operationsOf(r *http.Request, b *binding, c call) ([]string, error) {
+	if err := c.isPlainPost(); err != nil {
+		return nil, err
+	}
 	switch {
-	case c.method != http.MethodPost:
-		return nil, errors.New("its method is not POST")
-	case strings.Contains(c.target, "?"):
-		// Many servers take the document, the operation's name or a persisted id
-		// from the query, and some of them prefer it to the body.
-		return nil, errors.New("it has a query")
 	case !b.body:
 		return nil, errors.New("this binding passes no body")
 	case !isWhole(r.Header["X-Envoy-Auth-Partial-Body"]):
