@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"postern/server/strictjson"
 )
 
 const (
@@ -50,11 +52,11 @@ func Parse(text string) (*Assertion, error) {
 	}
 	a := &Assertion{}
 	var ok bool
-	if a.algorithm, ok = text1(header["alg"]); !ok || !slices.Contains(Algorithms(), a.algorithm) {
+	if a.algorithm, ok = strictjson.Text(header["alg"]); !ok || !slices.Contains(Algorithms(), a.algorithm) {
 		return nil, errors.New("its alg is not one of " + strings.Join(Algorithms(), ", "))
 	}
 	if kid, there := header["kid"]; there {
-		if a.keyID, ok = text1(kid); !ok || len(a.keyID) > 256 {
+		if a.keyID, ok = strictjson.Text(kid); !ok || len(a.keyID) > 256 {
 			return nil, errors.New("its kid is no text of at most 256 bytes")
 		}
 	}
@@ -72,7 +74,7 @@ func Parse(text string) (*Assertion, error) {
 func (a *Assertion) read(claims map[string]json.RawMessage) error {
 	for name, to := range map[string]*string{"iss": &a.Issuer, "sub": &a.Subject, "aud": &a.audience, "jti": &a.ID} {
 		var ok bool
-		if *to, ok = text1(claims[name]); !ok || *to == "" {
+		if *to, ok = strictjson.Text(claims[name]); !ok || *to == "" {
 			return errors.New("its " + name + " is missing, or no text")
 		}
 	}
@@ -109,7 +111,7 @@ func part(text string) (map[string]json.RawMessage, error) {
 	if err != nil || !utf8.Valid(raw) {
 		return nil, errors.New("it is no base64url of UTF-8")
 	}
-	return object(raw)
+	return strictjson.Object(raw)
 }
 
 // Check refuses an assertion that is not for one of the audiences, not of now, or

@@ -7,7 +7,6 @@
 package assertion
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -19,11 +18,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"slices"
 
 	"postern/server/keys"
+	"postern/server/strictjson"
 )
 
 // Algorithms are those that assertions may be signed with (RFC 7518 section 3.1,
@@ -40,7 +39,7 @@ type Key struct {
 // ParseKey reads a public key: a JWK (RFC 7517) of EC on P-256, of Ed25519, or of
 // RSA with 2048 bits or more. Its errors name the fault and nothing of the key.
 func ParseKey(text []byte) (*Key, error) {
-	members, err := object(text)
+	members, err := strictjson.Object(text)
 	if err != nil {
 		return nil, errors.New("it is no JWK: " + err.Error())
 	}
@@ -49,7 +48,7 @@ func ParseKey(text []byte) (*Key, error) {
 			return nil, errors.New("it is a private key or a shared secret: keep it, and register its public half")
 		}
 	}
-	get := func(name string) string { s, _ := text1(members[name]); return s }
+	get := func(name string) string { s, _ := strictjson.Text(members[name]); return s }
 	k := &Key{ID: get("kid"), only: get("alg")}
 	if use := get("use"); use != "" && use != "sig" {
 		return nil, fmt.Errorf("its use is %q, not sig", printable(use))
@@ -90,7 +89,7 @@ func ParseKey(text []byte) (*Key, error) {
 // ParseKeys reads a JWK Set. Keys that are no good here, of other algorithms among
 // them, are left out.
 func ParseKeys(text []byte) ([]*Key, error) {
-	members, err := object(text)
+	members, err := strictjson.Object(text)
 	if err != nil {
 		return nil, errors.New("it is no JWK Set: " + err.Error())
 	}
@@ -170,44 +169,4 @@ func printable(text string) string {
 		text = text[:40] + "…"
 	}
 	return text
-}
-
-// object reads one JSON object in which nothing stands twice, and nothing behind
-// it (RFC 8725 section 2.4: two readers must not see two claims).
-func object(text []byte) (map[string]json.RawMessage, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, errors.New("it is no JSON object")
-	}
-	members := map[string]json.RawMessage{}
-	for d.More() {
-		token, err := d.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil, errors.New("it is no JSON object")
-		}
-		if _, twice := members[name]; twice {
-			return nil, errors.New("a member stands twice")
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, errors.New("it is no JSON object")
-		}
-		members[name] = value
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, errors.New("it is no JSON object")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more behind it")
-	}
-	return members, nil
-}
-
-// text1 reads a JSON string.
-func text1(value json.RawMessage) (s string, ok bool) {
-	if len(value) == 0 || value[0] != '"' {
-		return "", false
-	}
-	return s, json.Unmarshal(value, &s) == nil
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"postern/server/strictjson"
 )
 
 const (
@@ -52,7 +54,7 @@ func readEvaluations(r *http.Request, several bool) (evaluations, error) {
 	case !utf8.Valid(body):
 		return evaluations{}, errors.New("the body is not UTF-8")
 	}
-	common, err := object(body)
+	common, err := strictjson.Object(body)
 	if err != nil {
 		return evaluations{}, err
 	}
@@ -75,7 +77,7 @@ func readEvaluations(r *http.Request, several bool) (evaluations, error) {
 		return evaluations{}, err
 	}
 	for _, text := range each {
-		own, err := object(text)
+		own, err := strictjson.Object(text)
 		if err != nil {
 			out.all = append(out.all, evaluation{wrong: err.Error()})
 			continue
@@ -94,7 +96,7 @@ func readSemantic(options json.RawMessage) (*bool, error) {
 	if options == nil {
 		return nil, nil //nolint:nilnil // all are made
 	}
-	members, err := object(options)
+	members, err := strictjson.Object(options)
 	if err != nil {
 		return nil, errors.New("options is no object")
 	}
@@ -102,7 +104,7 @@ func readSemantic(options json.RawMessage) (*bool, error) {
 	if !ok {
 		return nil, nil //nolint:nilnil // all are made
 	}
-	switch name, _ := text(value); name {
+	switch name, _ := strictjson.Text(value); name {
 	case "execute_all":
 		return nil, nil //nolint:nilnil // all are made
 	case "deny_on_first_deny":
@@ -117,15 +119,15 @@ func readSemantic(options json.RawMessage) (*bool, error) {
 // readEvaluation reads one question; what is wrong with it is kept in it.
 func readEvaluation(members map[string]json.RawMessage) (e evaluation) {
 	fail := func(why string) evaluation { return evaluation{wrong: why} }
-	subject, err := object(members["subject"])
+	subject, err := strictjson.Object(members["subject"])
 	if err != nil {
 		return fail("subject is missing, or no object")
 	}
-	action, err := object(members["action"])
+	action, err := strictjson.Object(members["action"])
 	if err != nil {
 		return fail("action is missing, or no object")
 	}
-	resource, err := object(members["resource"])
+	resource, err := strictjson.Object(members["resource"])
 	if err != nil {
 		return fail("resource is missing, or no object")
 	}
@@ -142,7 +144,7 @@ func readEvaluation(members map[string]json.RawMessage) (e evaluation) {
 		{&e.path, resource, "id", "resource.id"},
 	} {
 		var ok bool
-		if *each.to, ok = text(each.from[each.name]); !ok || *each.to == "" {
+		if *each.to, ok = strictjson.Text(each.from[each.name]); !ok || *each.to == "" {
 			return fail(each.where + " is missing, or no text")
 		}
 	}
@@ -165,18 +167,18 @@ func (e *evaluation) readProperties(from json.RawMessage) error {
 	if from == nil {
 		return nil
 	}
-	properties, err := object(from)
+	properties, err := strictjson.Object(from)
 	if err != nil {
 		return errors.New("resource.properties is no object")
 	}
 	var ok bool
 	if value := properties["hostname"]; value != nil {
-		if e.host, ok = text(value); !ok {
+		if e.host, ok = strictjson.Text(value); !ok {
 			return errors.New("resource.properties.hostname is no text")
 		}
 	}
 	if value := properties["ip"]; value != nil {
-		address, _ := text(value)
+		address, _ := strictjson.Text(value)
 		if e.address = parseAddress(address); !e.address.IsValid() {
 			return errors.New("resource.properties.ip is no address")
 		}
@@ -188,7 +190,7 @@ func (e *evaluation) readContext(from json.RawMessage) error {
 	if from == nil {
 		return nil
 	}
-	members, err := object(from)
+	members, err := strictjson.Object(from)
 	if err != nil {
 		return errors.New("context is no object")
 	}
@@ -198,7 +200,7 @@ func (e *evaluation) readContext(from json.RawMessage) error {
 			continue
 		}
 		var ok bool
-		if *to, ok = text(value); !ok {
+		if *to, ok = strictjson.Text(value); !ok {
 			return errors.New("context." + name + " is no text")
 		}
 	}

@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -16,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 
 	"postern/policy"
+	"postern/server/strictjson"
 	"postern/server/token"
 	"postern/store"
 )
@@ -138,11 +137,11 @@ func operations(contentType string, body []byte) ([]string, error) {
 // twice, in another case or behind the end, and of which nothing is unknown: it
 // may be another server's name for a persisted document.
 func parseRequest(body []byte) (document, name string, err error) {
-	members, err := object(body)
+	members, err := strictjson.Object(body)
 	if err != nil {
 		return "", "", err
 	}
-	document, ok := text(members["query"])
+	document, ok := strictjson.Text(members["query"])
 	if !ok {
 		return "", "", errors.New("it has no document")
 	}
@@ -150,7 +149,7 @@ func parseRequest(body []byte) (document, name string, err error) {
 		switch null := string(value) == "null"; key {
 		case "query":
 		case "operationName":
-			if name, ok = text(value); !ok && !null {
+			if name, ok = strictjson.Text(value); !ok && !null {
 				return "", "", errors.New("its operationName is no text")
 			}
 		case "variables":
@@ -161,7 +160,7 @@ func parseRequest(body []byte) (document, name string, err error) {
 			if null {
 				continue
 			}
-			extensions, err := object(value)
+			extensions, err := strictjson.Object(value)
 			if err != nil {
 				return "", "", err
 			}
@@ -175,47 +174,6 @@ func parseRequest(body []byte) (document, name string, err error) {
 		}
 	}
 	return document, name, nil
-}
-
-// object reads a JSON object and nothing else. What is inside its members may
-// stand twice: only variables have an inside, and nothing is decided by them.
-func object(body []byte) (map[string]json.RawMessage, error) {
-	wrong := errors.New("its body is not one JSON object")
-	d := json.NewDecoder(bytes.NewReader(body))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, wrong
-	}
-	members := map[string]json.RawMessage{}
-	for d.More() {
-		key, err := d.Token()
-		name, ok := key.(string)
-		if err != nil || !ok {
-			return nil, wrong
-		}
-		if _, twice := members[name]; twice {
-			return nil, errors.New("a member stands twice in its body")
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil || len(value) == 0 {
-			return nil, wrong
-		}
-		members[name] = value
-	}
-	if _, err := d.Token(); err != nil { // the brace
-		return nil, wrong
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, wrong
-	}
-	return members, nil
-}
-
-// text reads a JSON string.
-func text(value json.RawMessage) (s string, ok bool) {
-	if len(value) == 0 || value[0] != '"' {
-		return "", false
-	}
-	return s, json.Unmarshal(value, &s) == nil
 }
 
 // rootFields resolves the operation that a document has by this name, or the
