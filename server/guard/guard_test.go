@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/goleak"
 
-	"postern/server/admin"
 	"postern/server/gateway/gatewaytest"
 	"postern/server/guard"
 	"postern/server/guard/ginguard"
@@ -85,29 +83,6 @@ func identity(t *testing.T, rec *httptest.ResponseRecorder) (id guard.Identity) 
 	return id
 }
 
-// issue gets an access token of a client.
-func issue(t *testing.T, s *servertest.Server, c admin.Created) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/oauth2/token", strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(string(c.Client.ID), c.Secret.Reveal())
-	answer, err := client(t).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	var got struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil || got.Token == "" {
-		t.Fatalf("no token: %d %v", answer.StatusCode, err)
-	}
-	return got.Token
-}
-
 // Tokens of a real server, in every algorithm, are verified by its keys.
 func TestVerifiesByTheKeysOfAServer(t *testing.T) {
 	s := servertest.Start(t)
@@ -115,7 +90,7 @@ func TestVerifiesByTheKeysOfAServer(t *testing.T) {
 		s.Send(t, http.MethodPatch, "/apis/example", map[string]any{"algorithm": algorithm}, nil)
 		g := newGuard(t, guard.Options{Issuer: s.URL, Audience: s.API.Audience})
 		h := g.Require("orders:read")(whoami)
-		token := issue(t, s, s.Example)
+		token := s.Token(t, s.Example)
 		id := identity(t, call(h, "GET", "/anything", token, "X-Auth-Client", "root"))
 		if id.Subject != string(s.Example.Account.ID) || id.Client != string(s.Example.Client.ID) || !slices.Equal(id.Scopes, []string{"orders:read"}) || len(id.Roles) != 1 {
 			t.Errorf("%s: the identity is %+v", algorithm, id)
@@ -175,7 +150,7 @@ func spare(token string) string {
 func TestOneTokenInOneHeader(t *testing.T) {
 	s := servertest.Start(t)
 	h := newGuard(t, guard.Options{Issuer: s.URL, Audience: s.API.Audience}).Handler(whoami)
-	token := issue(t, s, s.Example)
+	token := s.Token(t, s.Example)
 	if rec := call(h, "GET", "/", ""); rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != `Bearer realm="postern"` {
 		t.Errorf("no token: status %d, %s", rec.Code, rec.Header().Get("WWW-Authenticate"))
 	}
@@ -210,7 +185,7 @@ func (k *keyServer) set(h http.HandlerFunc) { k.answer.Store(&h) }
 
 func TestKeysThatCannotBeHad(t *testing.T) {
 	s := servertest.Start(t)
-	token := issue(t, s, s.Example)
+	token := s.Token(t, s.Example)
 	keys := &keyServer{}
 	good := func(w http.ResponseWriter, r *http.Request) {
 		answer, err := client(t).Get(s.URL + "/oauth2/jwks")
@@ -421,7 +396,7 @@ func TestG05ARevokedTokenEndsWithItsDecision(t *testing.T) {
 	var ahead atomic.Int64
 	g := newGuard(t, guard.Options{Decisions: s.Decisions + "/decide/nginx/example", Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
 	h := g.Handler(whoami)
-	token := issue(t, s, s.Example)
+	token := s.Token(t, s.Example)
 	identity(t, call(h, "GET", "/orders/7", token))
 	s.Post(t, "/clients/"+string(s.Example.Client.ID)+"/revoke", map[string]any{}, nil)
 	ahead.Store(int64(time.Second))

@@ -104,6 +104,29 @@ func listen(t testing.TB, o server.Options) *server.Server {
 	}
 }
 
+// Token gets an access token of a client, for its default API.
+func (s *Server) Token(t testing.TB, c admin.Created) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/oauth2/token", strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(string(c.Client.ID), c.Secret.Reveal())
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil || got.Token == "" {
+		t.Fatalf("no token: %d, %v", answer.StatusCode, err)
+	}
+	return got.Token
+}
+
 // Post asks the administration API as the administrator and reads the answer
 // into out, unless that is nil. Any answer but a 2xx fails the test.
 func (s *Server) Post(t testing.TB, path string, in, out any) {

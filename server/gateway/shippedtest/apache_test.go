@@ -1,7 +1,6 @@
 package shippedtest_test
 
 import (
-	"encoding/json"
 	"io"
 	"log"
 	"net/http"
@@ -104,33 +103,10 @@ func (s *introspector) passed(t *testing.T, what string, status int) seen {
 	return (&site{upstream: s.upstream}).passed(t, what, status)
 }
 
-// token gets an access token of the example's client.
-func (s *introspector) token(t *testing.T) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/oauth2/token", strings.NewReader("grant_type=client_credentials"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(string(s.Example.Client.ID), s.Example.Secret.Reveal())
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	var got struct {
-		Token string `json:"access_token"`
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil || got.Token == "" {
-		t.Fatalf("no token: %d, %v", answer.StatusCode, err)
-	}
-	return got.Token
-}
-
 func TestG12ApacheIntrospects(t *testing.T) {
 	t.Parallel()
 	s := startApache(t, "")
-	tok := s.token(t)
+	tok := s.Token(t, s.Example)
 	got := s.passed(t, "a token", s.get(t, "/orders/7?a=%2F", bearer(tok)))
 	for name, want := range map[string]string{
 		"X-Auth-Subject": string(s.Example.Account.ID), "X-Auth-Client": string(s.Example.Client.ID), "X-Auth-Scope": "orders:read", "X-Auth-Roles": "-",
@@ -183,20 +159,20 @@ func TestG12ApacheIntrospects(t *testing.T) {
 func TestApacheAsksForAScope(t *testing.T) {
 	t.Parallel()
 	s := startApache(t, "orders:write")
-	s.refused(t, "another scope", s.get(t, "/orders/7", bearer(s.token(t))), 403)
+	s.refused(t, "another scope", s.get(t, "/orders/7", bearer(s.Token(t, s.Example))), 403)
 	s.refused(t, "no token", s.get(t, "/orders/7"), 401)
 	s = startApache(t, "orders:read")
-	s.passed(t, "the scope", s.get(t, "/orders/7", bearer(s.token(t))))
+	s.passed(t, "the scope", s.get(t, "/orders/7", bearer(s.Token(t, s.Example))))
 }
 
 // G05, and a Postern that hangs or is gone.
 func TestG05ApacheRefusesWhatIsRevokedAndWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := startApache(t, "")
-	tok := s.token(t)
+	tok := s.Token(t, s.Example)
 	s.passed(t, "before", s.get(t, "/orders/7", bearer(tok)))
 	release := s.front.hang()
-	fresh := s.token(t)
+	fresh := s.Token(t, s.Example)
 	s.refused(t, "hung", s.get(t, "/orders/7", bearer(fresh)), 401, 500, 502, 503)
 	release()
 	s.passed(t, "afterwards", s.get(t, "/orders/7", bearer(fresh)))

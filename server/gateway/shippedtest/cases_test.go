@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/docs/guidetest"
 	"postern/policy"
 	"postern/server/gateway/gatewaytest"
 	"postern/server/token"
@@ -48,7 +49,7 @@ func TestG12EveryGatewayHolds(t *testing.T) {
 		}
 	})
 	if !t.Failed() {
-		results.compare(t)
+		guidetest.Table(t, guide, "## What was shown", results.table(), *update)
 	}
 }
 

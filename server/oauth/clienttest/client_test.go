@@ -22,6 +22,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"postern/docs/guidetest"
 	"postern/server/servertest"
 )
 
@@ -109,7 +110,7 @@ func TestEveryLibraryWorks(t *testing.T) {
 		})
 	}
 	if !t.Failed() {
-		compare(t, table(all))
+		guidetest.Table(t, "../../../docs/clients.md", "## What was shown", table(all), *update)
 	}
 }
 
