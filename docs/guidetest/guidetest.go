@@ -31,7 +31,7 @@ func Table(t testing.TB, guide, heading, table string, update bool) {
 		t.Errorf("the table of %s is not what was shown, which is below; run this test with -update\n%s", guide, table)
 		return
 	}
-	if err := os.WriteFile(guide, []byte(want), 0o600); err != nil {
+	if err := os.WriteFile(guide, []byte(want), 0o600); err != nil { //nolint:gosec // a test names it
 		t.Fatal(err)
 	}
 }
