@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"postern/server/gateway"
 	"postern/server/gateway/gatewaytest"
@@ -70,18 +72,24 @@ type decisions struct {
 }
 
 func (d *decisions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d.wait()
+	if d.hangs() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	d.Handler.ServeHTTP(w, r)
 }
 
-// wait waits while nothing is answered.
-func (d *decisions) wait() {
+// hangs waits while nothing is answered, and reports whether it did. What hung is
+// never decided: who asked has left by then, or is about to.
+func (d *decisions) hangs() bool {
 	d.mu.Lock()
 	hung := d.hung
 	d.mu.Unlock()
-	if hung != nil {
-		<-hung
+	if hung == nil {
+		return false
 	}
+	<-hung
+	return true
 }
 
 // hang lets no question be answered until what it returns is called.
@@ -108,7 +116,9 @@ func decide(t *testing.T, h *gateway.Handler, byGRPC bool) *decisions {
 	d := &decisions{Handler: h, address: l.Addr().String()}
 	if byGRPC {
 		server := gateway.NewExtAuthz(h, nil, grpc.UnaryInterceptor(func(ctx context.Context, q any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (any, error) {
-			d.wait()
+			if d.hangs() {
+				return nil, status.Error(codes.Unavailable, "it hung")
+			}
 			return answer(ctx, q)
 		}))
 		ended := make(chan error, 1)
