@@ -146,9 +146,8 @@ const (
 	slice  = 700 * time.Millisecond
 )
 
-// ratio loads ours and a bare handler in turns, and reports the median of the
-// rounds' ratios. Both are served in this process, so that what disturbs one
-// disturbs the other.
+// ratio compares ours with a bare handler. Both are served in this process, so
+// that what disturbs one disturbs the other.
 func ratio(b *testing.B, name string, ours shot, bare http.Handler) {
 	b.Run(name, func(b *testing.B) {
 		for b.Loop() {
@@ -169,11 +168,16 @@ func interleave(b *testing.B, name string, ours shot, bare http.Handler) {
 	defer srv.Close()
 	other := ours
 	other.addr = l.Addr().String()
-	load(b, ours) // warm up
-	load(b, other)
+	compare(b, name, func() rate { return load(b, ours) }, func() rate { return load(b, other) })
+}
+
+// compare runs two loads in turns and reports the median of the rounds' ratios.
+func compare(b *testing.B, name string, ours, bare func() rate) {
+	b.Helper()
+	_, _ = ours(), bare() // warm up
 	var clock, processor, us, them []float64
 	for range rounds {
-		x, y := load(b, ours), load(b, other)
+		x, y := ours(), bare()
 		clock, processor = append(clock, x.clock/y.clock), append(processor, x.processor/y.processor)
 		us, them = append(us, x.clock), append(them, y.clock)
 	}

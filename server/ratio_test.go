@@ -67,6 +67,7 @@ func unlimited(o *server.Options) {
 func startB(b *testing.B, backend store.Store) *node {
 	b.Helper()
 	n := startNode(b, b.TempDir(), unlimited, func(o *server.Options) {
+		o.GatewayGRPCListen = "127.0.0.1:0"
 		if backend != nil {
 			_ = o.Store.Close()
 			o.Store = backend
@@ -241,6 +242,7 @@ func (n *node) ratios(b *testing.B) {
 		ratio(b, "introspect "+format, s, bareIntrospect(by(n.Gateway), answers))
 		ratio(b, "decide "+format+" seen before", decision, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	}
+	n.bindings(b)
 	b.Run("decide jwt first seen", func(b *testing.B) {
 		for b.Loop() {
 			n.firstSeen(b, decide)
