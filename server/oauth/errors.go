@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -61,6 +62,12 @@ func AsError(err error) *Error {
 	return &Error{Code: "server_error", Status: http.StatusInternalServerError, Description: "see the server's log by the request id", Err: err}
 }
 
+// left reports whether a request failed for no other reason than that who sent it
+// did not wait for the answer: nothing is wrong then, and nobody reads it.
+func left(ctx context.Context, e *Error) bool {
+	return ctx.Err() != nil && errors.Is(e.Err, context.Canceled)
+}
+
 func (h *Handler) answer(c *gin.Context, e *Error) {
 	id := telemetry.RequestID(c.Request.Context())
 	if id == "" {
@@ -68,7 +75,7 @@ func (h *Handler) answer(c *gin.Context, e *Error) {
 	}
 	ctx := telemetry.WithRequestID(c.Request.Context(), id)
 	switch {
-	case e.Status >= http.StatusInternalServerError:
+	case e.Status >= http.StatusInternalServerError && !left(ctx, e):
 		h.Log.ErrorContext(ctx, "oauth request failed", "path", c.FullPath(), "code", e.Code, "error", e.Err)
 	case e.Err != nil:
 		h.Log.DebugContext(ctx, "oauth request refused", "path", c.FullPath(), "code", e.Code, "error", e.Err)

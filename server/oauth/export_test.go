@@ -3,6 +3,8 @@ package oauth
 import (
 	"errors"
 	"net/http"
+
+	"github.com/gin-gonic/gin"
 )
 
 // ReadForm reads a form and returns its parameters in order.
@@ -36,3 +38,6 @@ func IsFailure(err error) bool {
 	_, ok := errors.AsType[failure](err)
 	return ok
 }
+
+// Answer answers a request with an error, as Handler does.
+func (h *Handler) Answer(c *gin.Context, err error) { h.answer(c, AsError(err)) }
