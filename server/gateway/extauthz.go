@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -149,28 +148,35 @@ func peerOf(ctx context.Context) netip.Addr {
 	return netip.Addr{}
 }
 
+// identityNames are the headers of identity.values, as gRPC spells headers.
+var identityNames = [...]string{"x-auth-subject", "x-auth-client", "x-auth-workspace", "x-auth-roles", "x-auth-scope"} //nolint:gochecknoglobals // a constant
+
 // allowance tells Envoy who calls: the headers take the place of the client's.
 func allowance(id *identity, sent string) *authv3.CheckResponse {
-	header := http.Header{}
-	id.write(header)
-	header.Del("X-Auth-Token")
-	var authorization []string
-	if sent != "" {
-		authorization = []string{sent}
+	values := id.values
+	if values == nil {
+		values = id.spelled()
 	}
-	id.authorize(header, authorization)
-	header.Del("X-Envoy-Auth-Headers-To-Remove") // said below
-	ok := &authv3.OkHttpResponse{HeadersToRemove: []string{"x-auth-token", "x-postern-gateway"}}
-	if id.client == "" {
+	ok := &authv3.OkHttpResponse{
+		Headers:         make([]*corev3.HeaderValueOption, 0, len(identityNames)+1),
+		HeadersToRemove: []string{"x-auth-token", "x-postern-gateway"},
+	}
+	set := func(name, value string) {
+		ok.Headers = append(ok.Headers, &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: name, Value: value},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		})
+	}
+	for i, name := range identityNames {
+		set(name, values[i])
+	}
+	switch { // as authorize does
+	case id.token != "":
+		set("authorization", "Bearer "+id.token)
+	case id.client == "":
 		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
-	}
-	for name, values := range header {
-		for _, value := range values {
-			ok.Headers = append(ok.Headers, &corev3.HeaderValueOption{
-				Header:       &corev3.HeaderValue{Key: strings.ToLower(name), Value: value},
-				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-			})
-		}
+	case sent != "":
+		set("authorization", sent)
 	}
 	return &authv3.CheckResponse{Status: &rpc.Status{Code: int32(codes.OK)}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}}
 }
