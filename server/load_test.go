@@ -40,6 +40,12 @@ type rate struct{ clock, processor float64 }
 // load sends shots over 32 connections for a slice of time.
 func load(tb testing.TB, s shot) rate {
 	tb.Helper()
+	return loadBy(tb, s.addr, s.fire)
+}
+
+// loadBy runs 32 workers for a slice of time. Each returns how many answers it got.
+func loadBy(tb testing.TB, addr string, fire func(worker int, until time.Time) (int64, error)) rate {
+	tb.Helper()
 	var answered atomic.Int64
 	var failed atomic.Pointer[string]
 	var all sync.WaitGroup
@@ -47,7 +53,7 @@ func load(tb testing.TB, s shot) rate {
 	until := began.Add(slice)
 	for worker := range connections {
 		all.Go(func() {
-			n, err := s.fire(worker, until)
+			n, err := fire(worker, until)
 			answered.Add(n)
 			if err != nil {
 				text := err.Error()
@@ -57,7 +63,7 @@ func load(tb testing.TB, s shot) rate {
 	}
 	all.Wait()
 	if text := failed.Load(); text != nil {
-		tb.Fatalf("load on %s: %s", s.addr, *text)
+		tb.Fatalf("load on %s: %s", addr, *text)
 	}
 	n := float64(answered.Load())
 	return rate{n / time.Since(began).Seconds(), n / (processorTime() - used).Seconds()}

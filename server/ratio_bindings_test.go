@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,13 +33,13 @@ func (n *node) bindings(b *testing.B) {
 	} {
 		s := shot{addr: strings.TrimPrefix(n.decide, "http://"), want: http.StatusOK}
 		for i, token := range tokens {
-			s.requests = append(s.requests, fmt.Appendf(nil, head+"\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", boundTarget(i), token))
+			s.requests = append(s.requests, fmt.Appendf(nil, head+"\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", decideTarget(i), token))
 		}
 		ratio(b, "decide by "+name, s, yes)
 	}
 	s := shot{addr: strings.TrimPrefix(n.url, "http://"), want: http.StatusOK}
 	for i, token := range tokens {
-		body := fmt.Sprintf(`{"subject":{"type":"token","id":%q},"action":{"name":"GET"},"resource":{"type":"example","id":%q}}`, token, boundTarget(i))
+		body := fmt.Sprintf(`{"subject":{"type":"token","id":%q},"action":{"name":"GET"},"resource":{"type":"example","id":%q}}`, token, decideTarget(i))
 		s.requests = append(s.requests, fmt.Appendf(nil, "POST /access/v1/evaluation HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", by(n.Gateway).basic(), len(body), body))
 	}
 	ratio(b, "decide by authzen", s, http.HandlerFunc(bareEvaluation))
@@ -52,15 +50,12 @@ func (n *node) bindings(b *testing.B) {
 	})
 }
 
-func boundTarget(i int) string { return fmt.Sprintf("/t%d/things/4711/part3?x=y", i%rolesPerWorkspace) }
-
 // bareEvaluation parses the question and says yes.
 func bareEvaluation(w http.ResponseWriter, r *http.Request) {
 	var question struct {
 		Subject, Resource struct{ Type, ID string }
 		Action            struct{ Name string }
 	}
-	_, _, _ = r.BasicAuth()
 	if json.NewDecoder(r.Body).Decode(&question) != nil || question.Subject.ID == "" {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -95,7 +90,7 @@ func (n *node) byGRPC(b *testing.B, tokens []string) {
 	questions := make([]*authv3.CheckRequest, len(tokens))
 	for i, token := range tokens {
 		questions[i] = &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-			Method: "GET", Path: boundTarget(i), Host: "bench", Headers: map[string]string{"authorization": "Bearer " + token},
+			Method: "GET", Path: decideTarget(i), Host: "bench", Headers: map[string]string{"authorization": "Bearer " + token},
 		}}}}
 	}
 	ours, theirs := dialChecks(b, n.server.GatewayGRPCAddr()), dialChecks(b, l.Addr().String())
@@ -120,26 +115,17 @@ func dialChecks(b *testing.B, addr string) []authv3.AuthorizationClient {
 func loadChecks(b *testing.B, clients []authv3.AuthorizationClient, questions []*authv3.CheckRequest) rate {
 	b.Helper()
 	ctx := metadata.NewOutgoingContext(b.Context(), metadata.Pairs("x-postern-api", "example"))
-	var answered, refused atomic.Int64
-	var all sync.WaitGroup
-	began, used := time.Now(), processorTime()
-	until := began.Add(slice)
-	for worker := range connections {
-		all.Go(func() {
-			for i := worker; time.Now().Before(until); i += connections {
-				answer, err := clients[worker%len(clients)].Check(ctx, questions[i%len(questions)])
-				if err != nil || answer.GetOkResponse() == nil {
-					refused.Add(1)
-					return
-				}
-				answered.Add(1)
+	return loadBy(b, "the listener of gRPC", func(worker int, until time.Time) (n int64, err error) {
+		for i := worker; time.Now().Before(until); i += connections {
+			answer, err := clients[worker%len(clients)].Check(ctx, questions[i%len(questions)])
+			if err != nil {
+				return n, err
 			}
-		})
-	}
-	all.Wait()
-	if refused.Load() > 0 {
-		b.Fatalf("%d of %d questions by gRPC were not allowed", refused.Load(), answered.Load())
-	}
-	count := float64(answered.Load())
-	return rate{count / time.Since(began).Seconds(), count / (processorTime() - used).Seconds()}
+			if answer.GetOkResponse() == nil {
+				return n, fmt.Errorf("got %s, want it allowed", answer)
+			}
+			n++
+		}
+		return n, nil
+	})
 }

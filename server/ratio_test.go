@@ -298,7 +298,11 @@ func resident(b *testing.B) float64 {
 }
 
 func decideRequest(token string, i int) []byte {
-	return fmt.Appendf(nil, "GET /decide/nginx/example HTTP/1.1\r\nHost: bench\r\nX-Original-Method: GET\r\nX-Original-URI: /t%d/things/4711/part3?x=y\r\nAuthorization: Bearer %s\r\n\r\n", i%rolesPerWorkspace, token)
+	return fmt.Appendf(nil, "GET /decide/nginx/example HTTP/1.1\r\nHost: bench\r\nX-Original-Method: GET\r\nX-Original-URI: %s\r\nAuthorization: Bearer %s\r\n\r\n", decideTarget(i), token)
+}
+
+func decideTarget(i int) string {
+	return fmt.Sprintf("/t%d/things/4711/part3?x=y", i%rolesPerWorkspace)
 }
 
 func (a as) basic() string {

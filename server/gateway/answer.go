@@ -107,10 +107,7 @@ const maxRoles = 1024
 // write sends every header, whatever is known: where one is missing, a forged one
 // of the client's survives in some gateways.
 func (id *identity) write(h http.Header) {
-	values := id.values
-	if values == nil {
-		values = id.spelled()
-	}
+	values := id.spelled()
 	h["X-Auth-Subject"] = values[0:1:1]
 	h["X-Auth-Client"] = values[1:2:2]
 	h["X-Auth-Workspace"] = values[2:3:3]
@@ -121,25 +118,39 @@ func (id *identity) write(h http.Header) {
 	}
 }
 
-// authorize says which Authorization the upstream gets: the token given for a
+// authorization says which Authorization the upstream gets: the token given for a
 // secret, the one that was sent where it was looked at, and none of a public
-// call, since nobody knows what that has. Envoy leaves the client's unless it is
-// told to remove it; the others do so where the answer has none.
-func (id *identity) authorize(h http.Header, sent []string) {
+// call, since nobody knows what that has; remove says so.
+func (id *identity) authorization(sent []string) (values []string, remove bool) {
 	switch {
 	case id.token != "":
-		h["Authorization"] = []string{"Bearer " + id.token}
+		return []string{"Bearer " + id.token}, false
 	case id.client == "":
-		h["X-Envoy-Auth-Headers-To-Remove"] = removeAuthorization
+		return nil, true
 	default:
-		h["Authorization"] = sent
+		return sent, false
 	}
+}
+
+// authorize writes the Authorization that the upstream gets. Envoy leaves the
+// client's unless it is told to remove it; the others do so where the answer has
+// none.
+func (id *identity) authorize(h http.Header, sent []string) {
+	values, remove := id.authorization(sent)
+	if remove {
+		h["X-Envoy-Auth-Headers-To-Remove"] = removeAuthorization
+		return
+	}
+	h["Authorization"] = values
 }
 
 var removeAuthorization = []string{"authorization"} //nolint:gochecknoglobals // a header's value, shared by all answers
 
-// spelled is the values of the headers.
+// spelled is the values of the headers, of which some are spelled already.
 func (id *identity) spelled() *[5]string {
+	if id.values != nil {
+		return id.values
+	}
 	roles := id.roles
 	if len(roles) > maxRoles {
 		roles = ""

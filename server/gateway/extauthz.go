@@ -77,7 +77,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 		return refusal(e), nil
 	}
 	h.observe(api, "allowed")
-	return allowance(&id, request.GetHeaders()["authorization"]), nil
+	return allowance(&id, sentBy(request)), nil
 }
 
 func (x *ExtAuthz) decide(ctx context.Context, md metadata.MD, api *store.API, q *authv3.CheckRequest, age time.Duration) (identity, error) {
@@ -89,11 +89,16 @@ func (x *ExtAuthz) decide(ctx context.Context, md metadata.MD, api *store.API, q
 	if !ok {
 		return identity{}, errBinding
 	}
-	var authorization []string
-	if sent, there := q.GetAttributes().GetRequest().GetHttp().GetHeaders()["authorization"]; there {
-		authorization = []string{sent} // of several Envoy makes one, with commas, which is none
+	return h.decideCall(ctx, api, c, sentBy(q.GetAttributes().GetRequest().GetHttp()))
+}
+
+// sentBy returns the client's Authorization: of several Envoy makes one, with
+// commas, which is none.
+func sentBy(r *authv3.AttributeContext_HttpRequest) []string {
+	if sent, there := r.GetHeaders()["authorization"]; there {
+		return []string{sent}
 	}
-	return h.decideCall(ctx, api, c, authorization)
+	return nil
 }
 
 // readAttributes returns the call that Envoy's attributes describe.
@@ -152,11 +157,8 @@ func peerOf(ctx context.Context) netip.Addr {
 var identityNames = [...]string{"x-auth-subject", "x-auth-client", "x-auth-workspace", "x-auth-roles", "x-auth-scope"} //nolint:gochecknoglobals // a constant
 
 // allowance tells Envoy who calls: the headers take the place of the client's.
-func allowance(id *identity, sent string) *authv3.CheckResponse {
-	values := id.values
-	if values == nil {
-		values = id.spelled()
-	}
+func allowance(id *identity, sent []string) *authv3.CheckResponse {
+	values := id.spelled()
 	ok := &authv3.OkHttpResponse{
 		Headers:         make([]*corev3.HeaderValueOption, 0, len(identityNames)+1),
 		HeadersToRemove: []string{"x-auth-token", "x-postern-gateway"},
@@ -170,13 +172,12 @@ func allowance(id *identity, sent string) *authv3.CheckResponse {
 	for i, name := range identityNames {
 		set(name, values[i])
 	}
-	switch { // as authorize does
-	case id.token != "":
-		set("authorization", "Bearer "+id.token)
-	case id.client == "":
+	authorization, remove := id.authorization(sent)
+	if remove {
 		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
-	case sent != "":
-		set("authorization", sent)
+	}
+	for _, value := range authorization {
+		set("authorization", value)
 	}
 	return &authv3.CheckResponse{Status: &rpc.Status{Code: int32(codes.OK)}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}}
 }
