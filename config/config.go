@@ -47,6 +47,9 @@ type Config struct {
 type Server struct {
 	Listen          string         `koanf:"listen" flag:"listen" default:"127.0.0.1:8085" doc:"host:port of the public listener: tokens, administration, console"`
 	MTLSListen      string         `koanf:"mtls_listen" doc:"host:port of a second public listener that asks for client certificates; empty for none"`
+	MTLSURL         string         `koanf:"mtls_url" doc:"https URL by which clients reach mtls_listen; empty is the host of public_url at its port"`
+	MTLSCAFile      string         `koanf:"mtls_ca_file" doc:"PEM file with the authorities that issue certificates to clients; empty: only certificates registered one by one"`
+	CertHeader      string         `koanf:"certificate_header" doc:"header in which trusted_proxies pass the client's certificate, such as Client-Cert; empty believes none"`
 	PublicURL       string         `koanf:"public_url" doc:"the issuer, as clients reach it; required when a public listener is not on loopback"`
 	AllowHTTPIssuer bool           `koanf:"allow_http_issuer" default:"false" doc:"allow a public_url of http off loopback, for networks that encrypt below it"`
 	TLS             TLS            `koanf:"tls"`

@@ -126,6 +126,40 @@ func (c Config) validateListeners(fault faultFunc) {
 	if c.Server.MTLSListen != "" && tls == (TLS{}) {
 		fault("server.mtls_listen", "needs server.tls.cert_file and server.tls.key_file")
 	}
+	c.validateCertificates(fault)
+}
+
+// validateCertificates is about those that clients present.
+func (c Config) validateCertificates(fault faultFunc) {
+	if text := c.Server.MTLSURL; text != "" {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/") {
+			fault("server.mtls_url", "%s must be a URL such as https://mtls.example.com:8443, without a slash at its end", shown(text))
+		}
+	}
+	if c.Server.CertHeader != "" && len(c.Server.TrustedProxies) == 0 {
+		fault("server.certificate_header", "needs server.trusted_proxies: nobody else's header is believed")
+	}
+	if strings.ContainsFunc(c.Server.CertHeader, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+		fault("server.certificate_header", "%s is no name of a header", shown(c.Server.CertHeader))
+	}
+	if c.Server.MTLSCAFile != "" && c.Server.MTLSListen == "" && c.Server.CertHeader == "" {
+		fault("server.mtls_ca_file", "needs server.mtls_listen or server.certificate_header, by which certificates come")
+	}
+}
+
+// MTLSURL is where clients that present a certificate find the endpoints (RFC 8705
+// section 5), empty where there is no such place of its own.
+func (c Config) MTLSURL() string {
+	if c.Server.MTLSURL != "" || c.Server.MTLSListen == "" {
+		return c.Server.MTLSURL
+	}
+	issuer, err := url.Parse(c.Issuer())
+	_, port, portErr := net.SplitHostPort(c.Server.MTLSListen)
+	if err != nil || portErr != nil {
+		return ""
+	}
+	return "https://" + net.JoinHostPort(issuer.Hostname(), port) + issuer.EscapedPath()
 }
 
 // validatePublicURL holds the issuer to RFC 8414 section 2, and to one spelling:

@@ -154,7 +154,13 @@ func (a answer) error() string {
 
 func do(t testing.TB, r *http.Request) answer {
 	t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return doWith(t, http.DefaultTransport, r)
+}
+
+// doWith is do by a transport, such as one with a client's certificate.
+func doWith(t testing.TB, by http.RoundTripper, r *http.Request) answer {
+	t.Helper()
+	client := &http.Client{Transport: by, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(r)
 	if err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,10 +18,10 @@ import (
 )
 
 // listeners are the open sockets.
-type listeners struct{ public, gateway, grpc, ops net.Listener }
+type listeners struct{ public, mtls, gateway, grpc, ops net.Listener }
 
 func (l *listeners) close() {
-	for _, each := range []net.Listener{l.public, l.gateway, l.grpc, l.ops} {
+	for _, each := range []net.Listener{l.public, l.mtls, l.gateway, l.grpc, l.ops} {
 		if each != nil {
 			_ = each.Close() // closed by its server already, mostly
 		}
@@ -36,12 +37,13 @@ func (s *Server) Listen(ctx context.Context) error {
 		into       *net.Listener
 	}{
 		{"server.listen", s.o.Listen, &s.listeners.public},
+		{"server.mtls_listen", s.o.MTLSListen, &s.listeners.mtls},
 		{"gateway.listen", s.o.GatewayListen, &s.listeners.gateway},
 		{"gateway.grpc_listen", s.o.GatewayGRPCListen, &s.listeners.grpc},
 		{"ops.listen", s.o.OpsListen, &s.listeners.ops},
 	} {
 		if each.addr == "" {
-			continue // only that for gRPC may be left out
+			continue // only those for gRPC and certificates may be left out
 		}
 		l, err := lc.Listen(ctx, "tcp", each.addr)
 		if err != nil {
@@ -56,6 +58,10 @@ func (s *Server) Listen(ctx context.Context) error {
 
 // PublicAddr is the address of the public listener, once it is open.
 func (s *Server) PublicAddr() string { return addrOf(s.listeners.public) }
+
+// MTLSAddr is the address of the listener for who presents a certificate; empty
+// where there is none.
+func (s *Server) MTLSAddr() string { return addrOf(s.listeners.mtls) }
 
 // GatewayAddr is the address of the gateway listener.
 func (s *Server) GatewayAddr() string { return addrOf(s.listeners.gateway) }
@@ -82,10 +88,12 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// serve runs the three servers until ctx is done, then drains them.
+// serve runs the servers until ctx is done, then drains them.
 // failed tells that a room ended by itself.
 func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan struct{}) {
-	public := s.httpServer(s.publicHandler(), s.o.TLS) //nolint:contextcheck // requests have their own
+	routes := s.publicHandler() //nolint:contextcheck // requests have their own
+	public := s.httpServer(routes, s.o.TLS)
+	mtls := s.httpServer(routes, asking(cmp.Or(s.o.MTLSTLS, s.o.TLS)))
 	ops := s.httpServer(s.opsHandler(), nil)
 	decisions := gateway.NewServer(s.gatewayHandler(), gateway.ServerOptions{
 		HeaderTimeout: headerTimeout, BodyTimeout: bodyTimeout, AnswerTimeout: answerTimeout, IdleTimeout: idleTimeout,
@@ -108,6 +116,9 @@ func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan str
 		servePublic = func(l net.Listener) error { return public.ServeTLS(l, "", "") }
 	}
 	run(servePublic, s.listeners.public)
+	if s.listeners.mtls != nil {
+		run(func(l net.Listener) error { return mtls.ServeTLS(l, "", "") }, s.listeners.mtls)
+	}
 	run(decisions.Serve, s.listeners.gateway)
 	run(ops.Serve, s.listeners.ops)
 	g.Go(func() error {
@@ -120,8 +131,19 @@ func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan str
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ShutdownTimeout)
 		defer cancel()
 		// ops last: a load balancer must see /readyz fail while we drain.
-		return errors.Join(public.Shutdown(limited), decisions.Shutdown(limited), drain(limited, asks), ops.Shutdown(limited))
+		return errors.Join(public.Shutdown(limited), mtls.Shutdown(limited), decisions.Shutdown(limited), drain(limited, asks), ops.Shutdown(limited))
 	})
+}
+
+// asking is a configuration that asks clients for a certificate too. Whose it may
+// be is for who gets the request to say: a client's may be self-signed.
+func asking(c *tls.Config) *tls.Config {
+	if c == nil {
+		return nil
+	}
+	c = c.Clone()
+	c.ClientAuth = tls.RequestClientCert
+	return c
 }
 
 // drain ends a gRPC server when its questions are answered, or at the end of ctx.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -167,14 +168,7 @@ var noSniff = []string{"nosniff"} //nolint:gochecknoglobals // a header's value,
 // trusting finds who sent a request: the peer, or what the nearest proxies that
 // are trusted say, read from the right as far as they are trusted.
 func trusting(proxies []netip.Prefix) func(*http.Request) netip.Addr {
-	trusted := func(a netip.Addr) bool {
-		for _, p := range proxies {
-			if p.Contains(a) {
-				return true
-			}
-		}
-		return false
-	}
+	trusted := among(proxies)
 	return func(r *http.Request) netip.Addr {
 		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 		addr := peer.Addr().Unmap()
@@ -190,5 +184,12 @@ func trusting(proxies []netip.Prefix) func(*http.Request) netip.Addr {
 			addr = next.Unmap()
 		}
 		return addr
+	}
+}
+
+// among reports of an address whether it is in one of the networks.
+func among(networks []netip.Prefix) func(netip.Addr) bool {
+	return func(a netip.Addr) bool {
+		return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
 }

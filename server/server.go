@@ -28,6 +28,7 @@ import (
 	"postern/server/api"
 	"postern/server/assertion"
 	"postern/server/audit"
+	"postern/server/certificate"
 	"postern/server/console"
 	"postern/server/gateway"
 	"postern/server/keys"
@@ -56,9 +57,16 @@ type Options struct {
 	Listen, GatewayListen, OpsListen string // host:port; a port of 0 takes a free one
 	GatewayGRPCListen                string // of decisions by gRPC; empty is none
 	TLS                              *tls.Config
-	TrustedProxies                   []netip.Prefix
-	ShutdownTimeout                  time.Duration // zero means 25 s
-	MaxStaleness                     time.Duration // zero means 60 s
+
+	MTLSListen        string         // of who presents a certificate (RFC 8705); empty is none
+	MTLSTLS           *tls.Config    // of that listener; nil takes TLS
+	MTLSURL           string         // https://host:port as clients reach it; empty where there is none
+	ClientCAs         *x509.CertPool // authorities that issue certificates to clients; nil is none
+	CertificateHeader string         // in which TrustedProxies pass the client's certificate; empty is none
+
+	TrustedProxies  []netip.Prefix
+	ShutdownTimeout time.Duration // zero means 25 s
+	MaxStaleness    time.Duration // zero means 60 s
 
 	AccessTTL   time.Duration
 	Format      store.TokenFormat
@@ -112,6 +120,7 @@ type Server struct {
 	gateway *gateway.Handler
 	authzen *gateway.AuthZEN
 	console *console.Console
+	certs   *certificate.Source
 	metrics *telemetry.Metrics
 	ids     *telemetry.RequestIDs
 	ready   readiness
@@ -223,20 +232,22 @@ func (s *Server) doors() error {
 		return err
 	}
 	address := trusting(o.TrustedProxies)
+	s.certs = &certificate.Source{Header: o.CertificateHeader, Trusted: among(o.TrustedProxies), Roots: o.ClientCAs}
 	failures := limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress})
 	s.oauth = oauth.New(oauth.Options{
 		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
 		Failures: failures, Slow: s.slow, Remote: &assertion.Remote{Client: s.outbound(), Now: o.Now}, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
+		Certificates: s.certs, MTLSURL: o.MTLSURL,
 		Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
-		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
+		Certificates: s.certs, Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Now: o.Now, Log: o.Log,
 	})
 	s.scim = scim.New(scim.Options{
-		Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer,
+		Certificates: s.certs, Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Log: o.Log,
 	})
 	s.console = console.New(console.Options{

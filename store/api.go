@@ -37,6 +37,11 @@ type API struct {
 	// ids (AuthZEN), and not only about tokens that they were shown.
 	EvaluateIDs bool `json:"evaluate_ids,omitempty"`
 
+	// CertificateHeader is where its gateways say which certificate the client of
+	// a call presented; empty: they do not, and tokens bound to one are refused. A
+	// gateway that is not known to set it would pass on what a client writes there.
+	CertificateHeader string `json:"certificate_header,omitempty"`
+
 	// What its upstream is known to treat as an ordinary part of a path.
 	Semicolon    bool `json:"semicolon,omitempty"`
 	EncodedSlash bool `json:"encoded_slash,omitempty"`

@@ -60,6 +60,9 @@ type Client struct {
 	AuthMethods []string `json:"auth_methods,omitempty"` // token_endpoint_auth_method values (RFC 7591 section 2); empty is any it has a credential for
 	DefaultAPI  APIID    `json:"default_api,omitempty"`  // for token requests without a resource
 
+	Binding TokenBinding `json:"binding,omitempty"` // what its access tokens are bound to
+	Profile Profile      `json:"profile,omitempty"` // rules that it keeps besides
+
 	Secrets []ClientSecret `json:"secrets,omitempty"` // at most 5 live ones
 
 	Warning   string    `json:"warning,omitempty"` // shown wherever the client is, such as that it was made at the first start
@@ -72,6 +75,24 @@ type Client struct {
 	DeletedAt Time      `json:"deleted_at,omitempty"`
 }
 
+// TokenBinding is what a client's access tokens are bound to: who sends one shows
+// that it holds that key.
+type TokenBinding string
+
+// The bindings. Empty is none, but where a client sends a DPoP proof.
+const (
+	BindCertificate TokenBinding = "certificate" // that of its TLS connection (RFC 8705 section 3)
+	BindDPoP        TokenBinding = "dpop"        // a key that it signs proofs with (RFC 9449)
+)
+
+// Profile is a set of rules that a client keeps.
+type Profile string
+
+// ProfileFAPI2 is the FAPI 2.0 Security Profile, as far as it is about clients that
+// get tokens for themselves: they authenticate by key or certificate, and their
+// tokens are bound.
+const ProfileFAPI2 Profile = "fapi2"
+
 // ClientSecret is one secret of a client, never its text, or what stands in its
 // place.
 type ClientSecret struct {
@@ -81,6 +102,8 @@ type ClientSecret struct {
 	SlowHash   string   `json:"slow_hash,omitempty"` // of an imported secret; Hash is empty then
 	JWK        string   `json:"jwk,omitempty"`       // a public key in the place of a secret (private_key_jwt)
 	JWKSURI    string   `json:"jwks_uri,omitempty"`  // or where such keys are
+	X5T        string   `json:"x5t,omitempty"`       // thumbprint (x5t#S256) of a certificate in the place of a secret (RFC 8705 section 2.2)
+	CertName   string   `json:"cert_name,omitempty"` // or its name, in one of a trusted authority (section 2.1); see certificate.CheckName
 	Generation int64    `json:"generation"`
 	CreatedAt  Time     `json:"created_at"`
 	ExpiresAt  Time     `json:"expires_at,omitempty"`
@@ -115,7 +138,9 @@ func SlowCost(hash string) string {
 
 // IsKey reports whether the client signs with a key of its own, and no secret of
 // this entry is known to anybody else.
-func (s *ClientSecret) IsKey() bool { return s.JWK != "" || s.JWKSURI != "" }
+func (s *ClientSecret) IsKey() bool {
+	return s.JWK != "" || s.JWKSURI != "" || s.X5T != "" || s.CertName != ""
+}
 
 // Live reports whether the secret can be used at a time, as far as the secret
 // itself goes.

@@ -106,6 +106,7 @@ func (s *session) writeAPI(w *page, r *api.ResourceServer) {
 			relaxed = append(relaxed, each.name)
 		}
 	}
+	f.add("certificates", r.CertHeader)
 	if r.EvaluateIDs {
 		f.add("evaluates ids", "introspectors may ask about clients and accounts by id")
 	}
@@ -146,6 +147,7 @@ func apiFlags(c *cobra.Command, p patch) {
 	p.seconds(c, "access-ttl", "access_ttl", "how long its tokens live, such as 15m")
 	p.list(c, "introspector", "introspectors", "client that may introspect its tokens, by id; may be repeated")
 	p.text(c, "workspace-from", "workspace_from", "fixed, or param:NAME for a parameter of the path")
+	p.text(c, "certificate-header", "certificate_header", "header in which its gateways pass the client's certificate")
 	p.seconds(c, "max-staleness", "max_staleness", "refuse decisions from a state older than this")
 	p.endpoints(c, "endpoint", "endpoints", false, "such as 'GET,HEAD /orders/{order}'; may be repeated, \"\" is none")
 	p.endpoints(c, "graphql", "endpoints", true, "endpoint that speaks GraphQL, such as 'POST /graphql', beside those of --endpoint; may be repeated")

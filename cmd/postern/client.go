@@ -181,6 +181,8 @@ func (s *session) writeClient(w *page, c *api.Client) {
 	if c.SCIMOnly {
 		f.add("scim only", "it is good for SCIM and nothing else")
 	}
+	f.add("tokens bound to", map[string]string{"certificate": "its certificate", "dpop": "a key that it proves (DPoP)"}[c.Binding])
+	f.add("profile", c.Profile)
 	created := s.at(c.CreatedAt)
 	if by := nameOf(c.CreatedBy); by != "" {
 		created += " by " + by
@@ -255,6 +257,8 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	f.StringArrayVar(&in.Addresses, "address", nil, "`network` it may call from, such as 10.0.0.0/8; may be repeated")
 	f.BoolVar(&in.AdminAccess, "admin-access", false, "its licence does not bound work on accounts")
 	f.BoolVar(&in.SCIMOnly, "scim-only", false, "it is good for SCIM and nothing else")
+	f.StringVar(&in.Binding, "binding", "", "what its tokens are bound to: certificate or dpop")
+	f.StringVar(&in.Profile, "profile", "", "rules that it keeps besides: fapi2")
 	f.BoolVar(&in.Confirm, "confirm", false, "it works only after postern client confirm, within 15 minutes")
 	return c
 }
@@ -319,6 +323,8 @@ func (a *remote) clientEditCommand() *cobra.Command {
 	p.truth(c, "bearer", "bearer", "its secrets may be sent directly as Authorization: Bearer")
 	p.truth(c, "admin-access", "admin_access", "its licence does not bound work on accounts")
 	p.truth(c, "scim-only", "scim_only", "it is good for SCIM and nothing else")
+	p.text(c, "binding", "binding", "what its tokens are bound to: certificate or dpop, \"\" is nothing")
+	p.text(c, "profile", "profile", "rules that it keeps besides: fapi2, \"\" is none")
 	p.list(c, "address", "addresses", "`network` it may call from; may be repeated, \"\" is anywhere")
 	p.list(c, "narrow", "narrowed_to", "leave it only this `role`; may be repeated, \"\" leaves none")
 	c.Flags().BoolFunc("widen", "end the narrowing: it has all roles of its account", func(string) error { p["narrowed_to"] = nil; return nil })

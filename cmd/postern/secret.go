@@ -33,6 +33,10 @@ func (s *session) secretTable(c *api.Client) *table {
 			label = strings.TrimSpace("key " + label)
 		case secret.JWKSURI != "":
 			label = strings.TrimSpace("keys at " + secret.JWKSURI + " " + label)
+		case secret.X5T != "":
+			label = strings.TrimSpace("certificate " + secret.X5T[:8] + " " + label)
+		case secret.CertName != "":
+			label = strings.TrimSpace("certificate of " + secret.CertName + " " + label)
 		}
 		t.add(secret.ID, label, secret.Status, expires, used, s.ago(secret.CreatedAt))
 	}
@@ -91,25 +95,35 @@ func (a *remote) clientRotateCommand() *cobra.Command {
 
 func (a *remote) secretAddCommand() *cobra.Command {
 	body := api.Rotate{Keep: true}
-	var file string
+	var file, certificate string
 	c := a.command(command{
 		use: "add CLIENT", short: "Make a further secret, or register a key; the others go on", args: cobra.ExactArgs(1),
 		long: `Make a further secret. With --jwk-file or --jwks-uri the client gets none: it
 signs with a key of its own (private_key_jwt), of which the public half is
-registered, or read where the client publishes it.`,
+registered, or read where the client publishes it. With --certificate-file or
+--certificate-name it presents a certificate (mutual TLS): this one, or one that
+an authority of server.mtls_ca_file issues for that name.`,
 		example: `  postern client secret add cli0123 --label "second site" --expires 30d
   postern client secret add cli0123 --jwk-file public.jwk.json
-  postern client secret add cli0123 --jwks-uri https://ci.example.com/jwks`,
+  postern client secret add cli0123 --jwks-uri https://ci.example.com/jwks
+  postern client secret add cli0123 --certificate-file client.pem
+  postern client secret add cli0123 --certificate-name dns:ci.example.com`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			what := "There is a new secret, and the old ones go on."
-			if file != "" {
-				text, err := os.ReadFile(file) //nolint:gosec // whoever runs this names a file of their own
-				if err != nil {
-					return fmt.Errorf("--jwk-file: %w", err)
+			for _, each := range []struct {
+				flag, name string
+				to         *string
+			}{{"--jwk-file", file, &body.JWK}, {"--certificate-file", certificate, &body.Cert}} {
+				if each.name == "" {
+					continue
 				}
-				body.JWK = strings.TrimSpace(string(text))
+				text, err := os.ReadFile(each.name)
+				if err != nil {
+					return fmt.Errorf("%s: %w", each.flag, err)
+				}
+				*each.to = strings.TrimSpace(string(text))
 			}
-			if body.JWK != "" || body.JWKSURI != "" {
+			if body.JWK != "" || body.JWKSURI != "" || body.Cert != "" || body.CertName != "" {
 				what = "The key is registered, and what the client had goes on. End its secrets by: postern client secret retire"
 			}
 			return s.newSecret(ctx, what, request{method: http.MethodPost, path: clientPath(args[0], "secrets"), body: &body})
@@ -117,6 +131,8 @@ registered, or read where the client publishes it.`,
 	})
 	c.Flags().StringVar(&file, "jwk-file", "", "file with the client's public key, a JWK, in the place of a secret")
 	c.Flags().StringVar(&body.JWKSURI, "jwks-uri", "", "https URL where the client's public keys are, in the place of a secret")
+	c.Flags().StringVar(&certificate, "certificate-file", "", "file with the client's certificate in PEM, in the place of a secret")
+	c.Flags().StringVar(&body.CertName, "certificate-name", "", "`name` in the client's certificate, in the place of a secret")
 	c.Flags().StringVar(&body.ExpiresIn, "expires", "", "when it ends, such as 90d; with the client by default")
 	c.Flags().StringVar(&body.Label, "label", "", "its name")
 	return c

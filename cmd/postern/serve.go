@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -163,10 +164,6 @@ func openNode(c *cobra.Command) (*node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	if cfg.Server.MTLSListen != "" {
-		// Better than to listen without asking for certificates.
-		return nil, usageError("server.mtls_listen: this version does not authenticate clients by certificate; leave it empty")
-	}
 	format := cfg.Log.Format
 	if format == "" && term.IsTerminal(int(os.Stderr.Fd())) {
 		format = "text"
@@ -212,6 +209,11 @@ func (n *node) connect(ctx context.Context) error {
 		}
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	if file := n.cfg.Server.MTLSCAFile; file != "" {
+		if o.ClientCAs, err = authorities(file); err != nil {
+			return fmt.Errorf("server.mtls_ca_file: %w", err)
+		}
+	}
 	if n.cfg.OTel.Endpoint != "" {
 		if n.traces, o.Trace, err = telemetry.Traces(ctx, n.cfg.OTel.Endpoint, version, n.log); err != nil {
 			return fmt.Errorf("otel.endpoint: %w", err)
@@ -219,6 +221,19 @@ func (n *node) connect(ctx context.Context) error {
 	}
 	n.server, err = server.New(o)
 	return err
+}
+
+// authorities reads the certificates of authorities.
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // serverOptions says the configuration in the server's terms.
@@ -233,6 +248,7 @@ func serverOptions(cfg config.Config) server.Options {
 		TokenRate: rate(cfg.Limits.TokenPerClient), IntrospectRate: rate(cfg.Limits.IntrospectPerClient),
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
 	}
+	o.MTLSListen, o.MTLSURL, o.CertificateHeader = cfg.Server.MTLSListen, cfg.MTLSURL(), cfg.Server.CertHeader
 	o.OutboundAllow = cfg.Outbound.Allow
 	o.Driver = cfg.Store.Driver
 	var text strings.Builder

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/policy"
+	"postern/server/certificate"
 	"postern/store"
 )
 
@@ -36,6 +37,8 @@ type APIInput struct {
 	NonASCII      *bool
 	FoldCase      *bool
 	EvaluateIDs   *bool
+
+	CertificateHeader *string
 }
 
 // CreateAPI registers an API.
@@ -110,6 +113,7 @@ func (a *Admin) writeAPI(ctx context.Context, by *Actor, op Operation, api *stor
 	set(&api.NonASCII, in.NonASCII)
 	set(&api.FoldCase, in.FoldCase)
 	set(&api.EvaluateIDs, in.EvaluateIDs)
+	set(&api.CertificateHeader, in.CertificateHeader)
 	if in.AccessTTL != nil {
 		api.AccessTTL = f.seconds("access_ttl", *in.AccessTTL)
 	}
@@ -184,6 +188,12 @@ func checkAPI(f *faults, api *store.API) {
 	case "", "at+jwt", "JWT":
 	default:
 		f.add("token_type", "must be at+jwt or JWT")
+	}
+	if api.CertificateHeader != "" {
+		var err error
+		if api.CertificateHeader, err = certificate.CheckHeader(api.CertificateHeader); err != nil {
+			f.add("certificate_header", "%s", err)
+		}
 	}
 	if param, ok := strings.CutPrefix(api.WorkspaceFrom, "param:"); api.WorkspaceFrom != "" && api.WorkspaceFrom != "fixed" && (!ok || param == "") {
 		f.add("workspace_from", "must be fixed, or param:<name of a path parameter>")

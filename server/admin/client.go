@@ -30,6 +30,8 @@ type NewClient struct {
 	AdminAccess bool
 	SCIMOnly    bool // good for SCIM and nothing else
 	Addresses   []string
+	Binding     store.TokenBinding
+	Profile     store.Profile
 	Confirm     bool // the client works only after its secret was confirmed as saved
 }
 
@@ -85,6 +87,7 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 		ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: strings.TrimSpace(in.Name), ClientKey: in.Key,
 		Description: in.Description, Responsible: by.accountID(), Workspace: ws.ID, Status: store.ClientActive,
 		Bearer: in.Bearer != nil && *in.Bearer, AdminAccess: in.AdminAccess, Addresses: in.Addresses,
+		Binding: in.Binding, Profile: in.Profile,
 		CreatedAt: now, CreatedBy: by.accountID(), ExpiresAt: expires,
 	}
 	if in.Confirm {
@@ -96,6 +99,7 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 	var f faults
 	checkTexts(&f, c)
 	checkSCIMOnly(&f, c)
+	checkBinding(&f, c)
 	roles := a.roles(&f, "roles", ws, in.Roles)
 	if c.Narrowed = in.Narrowed; in.Narrowed {
 		for _, r := range a.roles(&f, "narrowed_to", ws, in.Narrow) {

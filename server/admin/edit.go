@@ -20,6 +20,8 @@ type ClientEdit struct {
 	Narrow            *[]string
 	AdminAccess       *bool
 	SCIMOnly          *bool
+	Binding           *store.TokenBinding
+	Profile           *store.Profile
 	Revision          int64 // of If-Match; 0 is any
 }
 
@@ -41,11 +43,14 @@ func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in
 	set(&c.AdminAccess, in.AdminAccess)
 	set(&c.SCIMOnly, in.SCIMOnly)
 	set(&c.Narrowed, in.Narrowed)
+	set(&c.Binding, in.Binding)
+	set(&c.Profile, in.Profile)
 	if c.Addresses = slices.Clone(old.Addresses); in.Addresses != nil { // checkTexts spells them anew
 		c.Addresses = slices.Clone(*in.Addresses)
 	}
 	checkTexts(&f, &c)
 	checkSCIMOnly(&f, &c)
+	checkBinding(&f, &c)
 	if in.Responsible != nil {
 		if acc, err := a.account(ctx, *in.Responsible); err != nil || acc.AccountKind != store.AccountUser {
 			f.add("responsible", "is no person's account")
@@ -80,7 +85,8 @@ func (a *Admin) EditClient(ctx context.Context, by *Actor, id store.ClientID, in
 func (a *Admin) widens(ctx context.Context, by *Actor, old, c *store.Client) error {
 	narrows := !old.Narrowed || c.Narrowed && slices.Equal(old.Roles, c.Roles)
 	looser := old.SCIMOnly && !c.SCIMOnly || c.Bearer && !old.Bearer || c.AdminAccess && !old.AdminAccess ||
-		len(old.Addresses) > 0 && !slices.Equal(old.Addresses, c.Addresses) || !narrows
+		len(old.Addresses) > 0 && !slices.Equal(old.Addresses, c.Addresses) || !narrows ||
+		old.Binding != "" && c.Binding != old.Binding || old.Profile != "" && c.Profile != old.Profile
 	if looser && by.Client != nil && by.Client.ID == c.ID {
 		return a.refused(by, opClientEdit, old.Workspace, "a client does not loosen what binds itself; use another credential")
 	}
@@ -114,4 +120,27 @@ func (a *Admin) givesClient(ctx context.Context, by *Actor, op Operation, c *sto
 		return fromStore(op.Name, err)
 	}
 	return a.givesAccount(ctx, by, op, h.Account, h.Grants)
+}
+
+// checkBinding refuses what a client that binds its tokens cannot be. A secret that
+// is sent as a bearer is bound to nothing.
+func checkBinding(f *faults, c *store.Client) {
+	switch c.Binding {
+	case "":
+	case store.BindCertificate, store.BindDPoP:
+		if c.Bearer {
+			f.add("binding", "the client's secrets may be sent as bearers, which are bound to nothing; set bearer to false")
+		}
+	default:
+		f.add("binding", "must be certificate or dpop, or empty for tokens that are bound to nothing")
+	}
+	switch c.Profile {
+	case "":
+	case store.ProfileFAPI2:
+		if c.Binding == "" {
+			f.add("profile", "fapi2 wants tokens that are bound; set binding to certificate or dpop")
+		}
+	default:
+		f.add("profile", "must be fapi2 or empty")
+	}
 }

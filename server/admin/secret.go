@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/server/assertion"
+	"postern/server/certificate"
 	"postern/server/outbound"
 	"postern/server/secret"
 	"postern/store"
@@ -18,6 +19,8 @@ type Rotation struct {
 	Expiry   Expiry        // of the new secret; the zero value lives as long as the client
 	JWK      string        // a public key in the place of a new secret (private_key_jwt)
 	JWKSURI  string        // or where such keys are
+	Cert     string        // or a certificate, in PEM (RFC 8705 section 2.2)
+	CertName string        // or its name, where an authority issues it (section 2.1); see certificate.CheckName
 	Revision int64
 }
 
@@ -45,7 +48,7 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	case in.Overlap < 0:
 		return nil, refuse(Invalid, "overlap: cannot be negative")
 	}
-	if err := checkKey(old, in); err != nil {
+	if err := checkKey(old, in, a.Now()); err != nil {
 		return nil, err
 	}
 	if err := a.makesSecret(ctx, by, opClientRotate, old); err != nil {
@@ -76,9 +79,9 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		c.Status = store.ClientActive // made without one; this is its first
 	}
 	made := a.addSecret(&c, in.Label, expires, now)
-	if in.JWK != "" || in.JWKSURI != "" {
+	if in.isKey() {
 		made.text = secret.Secret{}
-		c.Secrets[0].Hash, c.Secrets[0].JWK, c.Secrets[0].JWKSURI = nil, in.JWK, in.JWKSURI
+		in.fill(&c.Secrets[0])
 	}
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Update(&c)); err != nil {
 		return nil, err
@@ -86,18 +89,58 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	return &Created{Client: stored(&c, store.OpUpdate), Secret: made.text, SecretID: made.id, Warnings: warnSecret(&c)}, nil
 }
 
-// checkKey refuses a key that no assertion could be verified by, and one for a
-// client of which a person is to have a secret.
-func checkKey(c *store.Client, in Rotation) error {
+// isKey reports whether a key or certificate of the client's is to stand in the
+// place of a secret.
+func (in *Rotation) isKey() bool {
+	return in.JWK != "" || in.JWKSURI != "" || in.Cert != "" || in.CertName != ""
+}
+
+// fill makes a new secret the key or certificate, which checkKey has seen.
+func (in *Rotation) fill(s *store.ClientSecret) {
+	s.Hash, s.JWK, s.JWKSURI, s.CertName = nil, in.JWK, in.JWKSURI, in.CertName
+	if in.Cert == "" {
+		return
+	}
+	if cert, err := certificate.Parse(in.Cert); err == nil {
+		s.X5T, s.ExpiresAt = certificate.Thumbprint(cert), s.ExpiresAt.Sooner(store.At(cert.NotAfter))
+	}
+}
+
+// checkKey refuses a key that no assertion could be verified by, a certificate
+// that no client could present, and either for a client of which a person is to
+// have a secret.
+func checkKey(c *store.Client, in Rotation, now time.Time) error {
+	given := 0
+	for _, each := range []string{in.JWK, in.JWKSURI, in.Cert, in.CertName} {
+		if each != "" {
+			given++
+		}
+	}
 	switch {
-	case in.JWK == "" && in.JWKSURI == "":
+	case given == 0:
 		return nil
-	case in.JWK != "" && in.JWKSURI != "":
-		return refuse(Invalid, "jwk: a key and a jwks_uri are two credentials; add one at a time")
+	case given > 1:
+		return refuse(Invalid, "jwk, jwks_uri, certificate and certificate_name are credentials each; add one at a time")
 	case c.ClientKind == store.ClientPersonal || c.Bearer:
 		return refuse(Conflict, "a personal token, and one that is sent as a bearer, is a secret; keys are for service clients")
 	case len(in.JWK) > 4096:
 		return refuse(Invalid, "jwk: has more than 4,096 bytes")
+	}
+	if in.Cert != "" {
+		cert, err := certificate.Parse(in.Cert)
+		if err == nil {
+			err = certificate.Authentic(cert, now)
+		}
+		if err != nil {
+			return refuse(Invalid, "certificate: %s", err)
+		}
+		return nil
+	}
+	if in.CertName != "" {
+		if err := certificate.CheckName(in.CertName); err != nil {
+			return refuse(Invalid, "certificate_name: %s", err)
+		}
+		return nil
 	}
 	if in.JWK != "" {
 		if _, err := assertion.ParseKey([]byte(in.JWK)); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/server/admin"
+	"postern/server/certificate"
 	"postern/server/limit"
 	"postern/server/token"
 	"postern/server/usage"
@@ -45,9 +46,11 @@ type State interface {
 type Options struct {
 	Admin    *admin.Admin
 	Verifier *token.Verifier
-	State    State
-	Issuer   string // the public URL, for the OpenAPI document
-	Version  string // of the program
+
+	Certificates *certificate.Source // that callers present; nil finds those of handshakes
+	State        State
+	Issuer       string // the public URL, for the OpenAPI document
+	Version      string // of the program
 
 	LeakRate limit.Rate // of reports of leaks, by address; zero is 60 an hour
 

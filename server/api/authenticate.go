@@ -181,7 +181,7 @@ func (m *mounted) authenticate(r *http.Request, op admin.Operation) (*admin.Acto
 	if refused != nil {
 		return nil, refused
 	}
-	caller, err := m.Verifier.Verify(r.Context(), text)
+	caller, err := m.Verifier.VerifyHeld(r.Context(), text, token.Certificate(func(thumbprint string) bool { return m.Certificates.Holds(r, thumbprint) }))
 	switch {
 	case errors.Is(err, token.ErrInvalid):
 		return nil, badToken(err)

@@ -27,6 +27,8 @@ type Client struct {
 	AdminAccess      bool       `json:"admin_access"`
 	SCIMOnly         bool       `json:"scim_only"`
 	Addresses        []string   `json:"addresses" doc:"Where it may call from; empty is anywhere."`
+	Binding          string     `json:"binding,omitempty" doc:"What its access tokens are bound to: certificate (RFC 8705) or dpop (RFC 9449)."`
+	Profile          string     `json:"profile,omitempty" doc:"Rules that it keeps besides: fapi2."`
 	CreatedAt        Time       `json:"created_at"`
 	CreatedBy        *Reference `json:"created_by,omitempty"`
 	Parent           string     `json:"parent,omitempty"`
@@ -50,6 +52,8 @@ type Secret struct {
 	Status           string `json:"status" enum:"active,expired,revoked"`
 	JWK              string `json:"jwk,omitempty" doc:"A public key in the place of a secret (private_key_jwt)."`
 	JWKSURI          string `json:"jwks_uri,omitempty" doc:"Where such keys are."`
+	X5T              string `json:"x5t#S256,omitempty" doc:"Thumbprint of a certificate in the place of a secret (self_signed_tls_client_auth)."`
+	CertName         string `json:"certificate_name,omitempty" doc:"Or its name (tls_client_auth)."`
 	CreatedAt        Time   `json:"created_at"`
 	ExpiresAt        Time   `json:"expires_at"`
 	RevokedAt        Time   `json:"revoked_at"`
@@ -98,6 +102,8 @@ type ClientCreate struct {
 	AdminAccess   bool      `json:"admin_access,omitempty" doc:"Its account's licence does not bound work on accounts and licences."`
 	SCIMOnly      bool      `json:"scim_only,omitempty" doc:"It is good for /scim/v2 and nothing else; it gives nothing by itself."`
 	Addresses     []string  `json:"addresses,omitempty" maxItems:"100"`
+	Binding       string    `json:"binding,omitempty" enum:"certificate,dpop" doc:"What its access tokens are bound to: its certificate (RFC 8705), or a key that it proves by DPoP (RFC 9449)."`
+	Profile       string    `json:"profile,omitempty" enum:"fapi2" doc:"Rules that it keeps besides: the FAPI 2.0 Security Profile."`
 	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved, and is deleted when it was not after 15 minutes."`
 }
 
@@ -106,6 +112,8 @@ type ClientPatch struct {
 	Name        Maybe[string]   `json:"name,omitzero"`
 	Description Maybe[string]   `json:"description,omitzero"`
 	Addresses   Maybe[[]string] `json:"addresses,omitzero" maxItems:"100"`
+	Binding     Maybe[string]   `json:"binding,omitzero" doc:"certificate or dpop; null ends it."`
+	Profile     Maybe[string]   `json:"profile,omitzero" doc:"fapi2; null ends it."`
 	Responsible Maybe[string]   `json:"responsible,omitzero"`
 	Bearer      Maybe[bool]     `json:"bearer,omitzero"`
 	DefaultAPI  Maybe[string]   `json:"default_api,omitzero"`
@@ -234,6 +242,7 @@ func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct 
 		Kind: store.ClientKind(b.Kind), Name: b.Name, Key: b.Key, Description: b.Description, Workspace: b.Workspace,
 		Account: b.Account, NewAccount: b.NewAccount, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
 		AdminAccess: b.AdminAccess, SCIMOnly: b.SCIMOnly, Addresses: b.Addresses, Confirm: b.Confirm,
+		Binding: store.TokenBinding(b.Binding), Profile: store.Profile(b.Profile),
 	}
 	if b.NarrowedTo != nil {
 		made.Narrowed, made.Narrow = true, *b.NarrowedTo
@@ -255,7 +264,7 @@ func (m *mounted) editClient(ctx context.Context, by *admin.Actor, in *struct {
 	edit := admin.ClientEdit{
 		Name: b.Name.pointer(), Description: b.Description.pointer(), Addresses: b.Addresses.pointer(), Bearer: b.Bearer.pointer(),
 		DefaultAPI: b.DefaultAPI.pointer(), Narrow: b.NarrowedTo.pointer(), AdminAccess: b.AdminAccess.pointer(),
-		SCIMOnly:    b.SCIMOnly.pointer(),
+		SCIMOnly: b.SCIMOnly.pointer(), Binding: (*store.TokenBinding)(b.Binding.pointer()), Profile: (*store.Profile)(b.Profile.pointer()),
 		Responsible: b.Responsible.pointer(), Revision: in.revision(),
 	}
 	if b.NarrowedTo.Sent {
@@ -311,7 +320,7 @@ func (m *mounted) wireClient(v *admin.ClientView) *Client {
 		ID: string(c.ID), Key: c.ClientKey, Name: c.Name, Description: c.Description, Kind: string(c.ClientKind), Status: string(v.State),
 		RevokedReason: c.RevokedReason, Workspace: v.Workspace, Account: reference(v.Account), Responsible: reference(v.Responsible),
 		Roles: orEmpty(v.Roles), NarrowedTo: v.NarrowedTo, DefaultAPI: v.DefaultAPI, Bearer: c.Bearer, AdminAccess: c.AdminAccess,
-		SCIMOnly: c.SCIMOnly, Addresses: orEmpty(c.Addresses), CreatedAt: Time(c.CreatedAt), CreatedBy: reference(v.CreatedBy),
+		SCIMOnly: c.SCIMOnly, Addresses: orEmpty(c.Addresses), Binding: string(c.Binding), Profile: string(c.Profile), CreatedAt: Time(c.CreatedAt), CreatedBy: reference(v.CreatedBy),
 		Parent: string(c.Parent), ExpiresAt: Time(c.ExpiresAt), RevokedAt: Time(c.RevokedAt), Used: v.LastUse.SuccessAt != 0,
 		LastUsedAt: Time(v.LastUse.SuccessAt), LastUsedFrom: v.LastUse.SuccessAddress, LastUsedEndpoint: v.LastUse.SuccessEndpoint,
 		LastRefusedAt: Time(v.LastUse.RefusalAt), ConfirmBy: Time(c.ConfirmBy), Secrets: []Secret{}, Warnings: []string{}, Revision: c.Revision,
@@ -333,7 +342,7 @@ func (m *mounted) wireClient(v *admin.ClientView) *Client {
 			status = "expired"
 		}
 		out.Secrets = append(out.Secrets, Secret{
-			ID: string(s.ID), Label: s.Label, Status: status, JWK: s.JWK, JWKSURI: s.JWKSURI, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt), LeakedAt: Time(s.LeakedAt),
+			ID: string(s.ID), Label: s.Label, Status: status, JWK: s.JWK, JWKSURI: s.JWKSURI, X5T: s.X5T, CertName: s.CertName, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt), LeakedAt: Time(s.LeakedAt),
 			LastUsedAt: Time(use.SuccessAt), LastUsedFrom: use.SuccessAddress, LastUsedEndpoint: use.SuccessEndpoint,
 		})
 	}

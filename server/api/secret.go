@@ -16,6 +16,8 @@ type Rotate struct {
 	ExpiresIn string `json:"expires_in,omitempty" doc:"Of the new secret; empty lives as long as the client."`
 	JWK       string `json:"jwk,omitempty" maxLength:"4096" doc:"A public key (RFC 7517) in the place of a new secret, for private_key_jwt."`
 	JWKSURI   string `json:"jwks_uri,omitempty" maxLength:"1024" doc:"Or where such keys are: an https URL."`
+	Cert      string `json:"certificate,omitempty" maxLength:"16384" doc:"Or a certificate in PEM, for mutual TLS (self_signed_tls_client_auth)."`
+	CertName  string `json:"certificate_name,omitempty" maxLength:"1024" doc:"Or its name in one of a trusted authority (tls_client_auth): subject:CN=ci,O=Example, dns:, uri:, ip: or email: and the name."`
 }
 
 func (m *mounted) secrets() {
@@ -70,7 +72,7 @@ func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *rotateInput) 
 		}
 	}
 	made, err := m.Admin.RotateSecret(ctx, by, in.id(), admin.Rotation{
-		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI,
+		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName,
 	})
 	return m.newSecret(ctx, made, err)
 }

@@ -129,3 +129,10 @@ func (a *Assertion) Check(now time.Time, audiences ...string) error {
 	}
 	return nil
 }
+
+// KeepsFAPI2 reports whether an assertion that was checked is one by the FAPI 2.0
+// Security Profile too: for the issuer and no other spelling of it, and not signed
+// by RSASSA-PKCS1-v1_5 (sections 5.3.2.1 and 5.4.1).
+func (a *Assertion) KeepsFAPI2(issuer string) bool {
+	return a.audience == issuer && a.algorithm != "RS256"
+}

@@ -247,7 +247,7 @@ func (r apiRow) values() url.Values {
 	out := url.Values{
 		"description": {r.Description}, "audience": {r.Audience}, "hosts": {strings.Join(r.Hosts, "\n")}, "shared_with": {strings.Join(r.Shares, "\n")},
 		"introspectors": {strings.Join(gateways, "\n")}, "format": {string(r.Format)}, "algorithm": {r.Algorithm}, "token_type": {r.TokenType},
-		"workspace_from": {r.WorkspaceFrom}, "access_ttl": {""}, "max_staleness": {""}, "revision": {revisionOf(r.Revision)},
+		"workspace_from": {r.WorkspaceFrom}, "certificate_header": {r.CertificateHeader}, "access_ttl": {""}, "max_staleness": {""}, "revision": {revisionOf(r.Revision)},
 	}
 	for name, seconds := range map[string]int64{"access_ttl": r.AccessTTL, "max_staleness": r.MaxStaleness} {
 		if seconds > 0 {
@@ -284,7 +284,7 @@ func (f *form) apiInput() admin.APIInput {
 	format := store.TokenFormat(f.Values.Get("format"))
 	in := admin.APIInput{
 		Description: text("description"), Audience: text("audience"), Hosts: &hosts, Introspectors: &gateways, Format: &format,
-		Algorithm: text("algorithm"), TokenType: text("token_type"), WorkspaceFrom: text("workspace_from"), SharedWith: new(sharesOf(f.Values.Get("shared_with"))),
+		Algorithm: text("algorithm"), TokenType: text("token_type"), WorkspaceFrom: text("workspace_from"), CertificateHeader: text("certificate_header"), SharedWith: new(sharesOf(f.Values.Get("shared_with"))),
 	}
 	in.AccessTTL, in.MaxStaleness = f.seconds("access_ttl"), f.seconds("max_staleness")
 	for i, to := range []**bool{&in.Semicolon, &in.EncodedSlash, &in.DoubleSlash, &in.NonASCII, &in.FoldCase, &in.EvaluateIDs} {

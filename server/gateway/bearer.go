@@ -2,17 +2,26 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 	"strings"
 
+	"postern/server/certificate"
 	"postern/server/token"
 	"postern/store"
 )
 
 // verifyToken says who calls. The token must be for the API; a secret that is
-// sent as a bearer is for every one.
-func (h *Handler) verifyToken(ctx context.Context, text string, api *store.API) (*token.Caller, error) {
-	caller, err := h.Verifier.Verify(ctx, text)
+// sent as a bearer is for every one. presented returns the certificate that the client
+// presented to the gateway, if any; it is nil where the gateway does not say.
+func (h *Handler) verifyToken(ctx context.Context, text string, api *store.API, presented func() (*x509.Certificate, error)) (*token.Caller, error) {
+	caller, err := h.Verifier.VerifyHeld(ctx, text, token.Certificate(func(thumbprint string) bool {
+		if presented == nil {
+			return false
+		}
+		c, err := presented()
+		return err == nil && c != nil && certificate.Thumbprint(c) == thumbprint
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/x509"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -46,6 +47,10 @@ type call struct {
 	asked      *http.Request
 	binding    *binding
 	operations func() ([]string, error)
+
+	// certificate returns the one that the client presented to the gateway, or nil.
+	// It is nil itself where the gateway does not say.
+	certificate func() (*x509.Certificate, error)
 	// supposed says that nobody makes this call: it is not counted.
 	supposed bool
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"postern/policy"
+	"postern/server/certificate"
 	"postern/server/token"
 	"postern/server/usage"
 	"postern/store"
@@ -26,6 +28,9 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 		return identity{}, errBinding
 	}
 	c.asked, c.binding = r, b
+	if api.CertificateHeader != "" {
+		c.certificate = func() (*x509.Certificate, error) { return certificate.FromHeader(r.Header, api.CertificateHeader) }
+	}
 	return h.decideCall(ctx, api, c, r.Header["Authorization"])
 }
 
@@ -66,7 +71,7 @@ func (h *Handler) decideCall(ctx context.Context, api *store.API, c call, author
 	if err != nil {
 		return identity{}, err
 	}
-	caller, err := h.verifyToken(ctx, text, api)
+	caller, err := h.verifyToken(ctx, text, api, c.certificate)
 	if err != nil {
 		return identity{}, err
 	}

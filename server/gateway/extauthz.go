@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"postern/server/certificate"
 	"postern/store"
 )
 
@@ -113,6 +115,9 @@ func readAttributes(a *authv3.AttributeContext) (call, bool) {
 	}
 	c := call{method: r.GetMethod(), target: target, host: r.GetHost()}
 	c.address = parseAddress(a.GetSource().GetAddress().GetSocketAddress().GetAddress())
+	if text := a.GetSource().GetCertificate(); text != "" { // Envoy's word, which no client can write
+		c.certificate = func() (*x509.Certificate, error) { return certificate.Parse(text) }
+	}
 	c.operations = func() ([]string, error) { return operationsOfAttributes(r, c) }
 	return c, true
 }

@@ -61,6 +61,9 @@ func (h *Handler) authenticateByKey(c *gin.Context, f form, from netip.Addr) (au
 	if err != nil {
 		return authenticated{}, err
 	}
+	if client.Profile == store.ProfileFAPI2 && !a.KeepsFAPI2(h.Issuer) {
+		return authenticated{}, errProfile
+	}
 	matched, err := h.signer(ctx, client, a)
 	if err != nil {
 		return authenticated{}, err

@@ -49,6 +49,7 @@ const (
 	errWrongSecret   = failure("wrong secret")
 	errAddress       = failure("the client's address list does not hold this address")
 	errMethod        = failure("the client does not authenticate by this method")
+	errProfile       = failure("the client keeps the profile fapi2, and this authentication does not")
 )
 
 // authenticate finds out which client sends the request (RFC 6749 section 2.3).
@@ -59,6 +60,16 @@ func (h *Handler) authenticate(c *gin.Context, f form) (authenticated, error) {
 	if hasAssertion(f) {
 		auth, err := h.authenticateByKey(c, f, from)
 		return auth, h.failed(f.get("client_id"), from, err)
+	}
+	if id := f.get("client_id"); id != "" && f.get("client_secret") == "" && len(c.Request.Header["Authorization"]) == 0 {
+		p, err := h.presented(c.Request)
+		if err != nil {
+			return authenticated{}, err
+		}
+		if p != nil {
+			auth, err := h.authenticateByCertificate(c, id, p, from)
+			return auth, h.failed(id, from, err)
+		}
 	}
 	sent, err := readCredentials(c.Request.Header["Authorization"], f)
 	if err != nil {
@@ -201,6 +212,8 @@ func (h *Handler) usableClient(ctx context.Context, client *store.Client, matche
 		return authenticated{}, errUnusable
 	case !client.Authenticates(method):
 		return authenticated{}, errMethod
+	case client.Profile == store.ProfileFAPI2 && !isOfKey(method):
+		return authenticated{}, errProfile
 	case !client.MayCallFrom(from):
 		return authenticated{}, errAddress
 	}

@@ -40,7 +40,7 @@ func (h *Handler) introspect(c *gin.Context) error {
 	if text == "" {
 		return invalidRequest("token is missing")
 	}
-	caller, err := h.Verifier.Verify(c.Request.Context(), text)
+	caller, err := h.Verifier.Examine(c.Request.Context(), text)
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
@@ -173,7 +173,13 @@ func contains(all, some []string) bool {
 
 // describe appends the answer (RFC 7662 section 2.2).
 func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byte {
-	b = append(b, `{"active":true,"token_type":"Bearer","client_id":`...)
+	typ := "Bearer"
+	if caller.Token != nil {
+		typ = caller.Token.Confirmation.Type()
+	}
+	b = append(b, `{"active":true,"token_type":"`...)
+	b = append(b, typ...)
+	b = append(b, `","client_id":`...)
 	b = strconv.AppendQuote(b, string(caller.Client.ID)) // ids are of characters that need no escape
 	b = append(b, `,"sub":`...)
 	b = strconv.AppendQuote(b, string(caller.Holder.Account.ID))
@@ -209,6 +215,7 @@ func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byt
 		b = strconv.AppendInt(b, caller.Token.IssuedAt, 10)
 		b = append(b, `,"jti":`...)
 		b = strconv.AppendQuote(b, caller.Token.ID)
+		b = caller.Token.Confirmation.AppendMember(b)
 	}
 	if caller.Client.Workspace != "" {
 		b = append(b, `,"workspace":`...)

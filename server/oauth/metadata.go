@@ -26,6 +26,16 @@ type document struct {
 	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevokeAlgorithms      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+
+	BoundToCertificates bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
+	MTLS                *aliases `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// aliases are the endpoints for who presents a certificate (RFC 8705 section 5).
+type aliases struct {
+	TokenEndpoint         string `json:"token_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
 }
 
 // openIDDocument is what OpenID Connect clients need in addition before they
@@ -41,12 +51,24 @@ type openIDDocument struct {
 // changes what we say of ourselves.
 func (h *Handler) describeServer() document {
 	methods, algorithms := []string{methodBasic, methodPost, methodPrivateKey}, assertion.Algorithms()
+	var mtls *aliases
+	if h.MTLSURL != "" {
+		mtls = &aliases{h.MTLSURL + "/oauth2/token", h.MTLSURL + "/oauth2/introspect", h.MTLSURL + "/oauth2/revoke"}
+	}
+	presents := h.MTLSURL != "" || h.Certificates.Believes()
+	if presents {
+		methods = append(methods, methodSelfSigned)
+		if h.Certificates.Authorities() != nil {
+			methods = append(methods, methodCertificate)
+		}
+	}
 	return document{
 		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
 		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
+		BoundToCertificates: presents, MTLS: mtls,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"postern/policy"
 	"postern/server/admin"
 	"postern/server/assertion"
+	"postern/server/certificate"
 	"postern/server/keys"
 	"postern/server/limit"
 	"postern/server/slow"
@@ -71,6 +72,12 @@ type Options struct {
 	Remember func(ctx context.Context, id string, until store.Time) error
 	// TokenEndpointAudience accepts assertions whose audience is the token endpoint.
 	TokenEndpointAudience bool
+
+	// Certificates finds the certificate that a client presented; nil finds those of
+	// handshakes. MTLSURL is where clients present them, as the issuer is for
+	// others; empty is there too (RFC 8705 section 5).
+	Certificates *certificate.Source
+	MTLSURL      string
 
 	// Address is who sent a request, seen through trusted proxies only.
 	Address func(*http.Request) netip.Addr

@@ -27,7 +27,7 @@ func (h *Handler) revoke(c *gin.Context) error {
 	if text == "" {
 		return invalidRequest("token is missing")
 	}
-	caller, err := h.Verifier.Verify(c.Request.Context(), text)
+	caller, err := h.Verifier.Examine(c.Request.Context(), text)
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}

@@ -40,7 +40,11 @@ func (h *Handler) token(c *gin.Context) error {
 	if ok, after := h.tokenLimit.Allow(string(auth.client.ID), h.TokenRate, h.Now()); !ok {
 		return tooMany(after)
 	}
-	order, err := h.order(auth, f)
+	bound, err := h.confirmation(c.Request, auth.client)
+	if err != nil {
+		return err
+	}
+	order, err := h.order(auth, f, bound)
 	if err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ type order struct {
 }
 
 // order checks what is asked for against what the client may have.
-func (h *Handler) order(auth authenticated, f form) (*order, error) {
+func (h *Handler) order(auth authenticated, f form, bound token.Confirmation) (*order, error) {
 	var issued string
 	switch grant := f.get("grant_type"); grant {
 	case grantClientCredentials:
@@ -93,6 +97,9 @@ func (h *Handler) order(auth authenticated, f form) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
+	if client.Profile == store.ProfileFAPI2 && shape.Format == store.FormatJWT && shape.Algorithm == "RS256" {
+		return nil, invalidTarget("tokens for this resource are signed by RS256, which the profile fapi2 of this client forbids")
+	}
 	names := make([]string, len(apis))
 	audience := make([]string, len(apis))
 	for i, api := range apis {
@@ -111,7 +118,7 @@ func (h *Handler) order(auth authenticated, f form) (*order, error) {
 		Subject: client.Account, ClientID: client.ID, Audience: audience,
 		IssuedAt: int64(now) / 1000, ExpiresAt: int64(ends) / 1000, Scope: scope, Workspace: client.Workspace,
 		SecretID: auth.secret.ID, Roles: h.Policy.RolesOf(caller, client.Workspace),
-		Gen: token.Gen(h.State.Installation(), h.State.Workspace(client.Workspace), auth.holder.Account, client, auth.secret),
+		Gen: token.Gen(h.State.Installation(), h.State.Workspace(client.Workspace), auth.holder.Account, client, auth.secret), Confirmation: bound,
 	}}
 	o.ttl = time.Duration(o.claims.ExpiresAt-o.claims.IssuedAt) * time.Second
 	if o.ttl <= 0 {
@@ -225,7 +232,9 @@ func writeToken(c *gin.Context, text string, o *order) {
 		b = append(b, `","issued_token_type":"`...)
 		b = append(b, o.issued...)
 	}
-	b = append(b, `","token_type":"Bearer","expires_in":`...)
+	b = append(b, `","token_type":"`...)
+	b = append(b, o.claims.Confirmation.Type()...)
+	b = append(b, `","expires_in":`...)
 	b = strconv.AppendInt(b, int64(o.ttl/time.Second), 10)
 	if o.claims.Scope != "" { // its grammar has no character that JSON escapes
 		b = append(b, `,"scope":"`...)

@@ -33,7 +33,7 @@ func (h *Handler) authenticate(r *http.Request) (*admin.Actor, *denial) {
 	if len(sent) > 1 || !strings.EqualFold(scheme, "Bearer") || text == "" || strings.ContainsAny(text, " ,") {
 		return nil, &denial{status: http.StatusUnauthorized, challenge: `, error="invalid_request"`, message: "send one credential as Authorization: Bearer, and nothing else"}
 	}
-	caller, err := h.Verifier.Verify(r.Context(), text)
+	caller, err := h.Verifier.VerifyHeld(r.Context(), text, token.Certificate(func(thumbprint string) bool { return h.Certificates.Holds(r, thumbprint) }))
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return nil, &denial{status: http.StatusServiceUnavailable, message: "the store does not answer; try again shortly", err: err}
 	}

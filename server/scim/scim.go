@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"postern/server/admin"
+	"postern/server/certificate"
 	"postern/server/token"
 	"postern/server/usage"
 	"postern/store"
@@ -50,8 +51,10 @@ type State interface {
 type Options struct {
 	Admin    *admin.Admin
 	Verifier *token.Verifier
-	State    State
-	Issuer   string // the public URL: resources say where they are
+
+	Certificates *certificate.Source // that callers present; nil finds those of handshakes
+	State        State
+	Issuer       string // the public URL: resources say where they are
 
 	MaxStaleness time.Duration                  // an older state than this is not answered from; 0 means 60 s
 	Address      func(*http.Request) netip.Addr // who sent a request; nil takes the connection's

@@ -24,6 +24,27 @@ type Claims struct {
 	Gen       string            // the generations at minting, as Gen writes them
 	SecretID  store.SecretID    // the secret it was minted with
 	Roles     []string          // names, for the upstream's information; left out above 1 kB, and of opaque tokens
+
+	Confirmation Confirmation // what its sender must hold besides; zero is nothing
+}
+
+// Confirmation names the key that the sender of a token must show that it holds
+// (RFC 7800 section 3). At most one is set; the zero value asks for none.
+type Confirmation struct {
+	Certificate string `json:"x5t#S256,omitempty"` // SHA-256 of the certificate of its TLS connection, in base64url (RFC 8705 section 3.1)
+	Key         string `json:"jkt,omitempty"`      // SHA-256 thumbprint of its DPoP key, in base64url (RFC 9449 section 6.1)
+}
+
+// Bound reports whether a key is asked for at all.
+func (c Confirmation) Bound() bool { return c != Confirmation{} }
+
+// Type is how a token that asks for this is sent (RFC 9449 section 5): Bearer, or
+// DPoP with a proof. That of a certificate is sent as a bearer (RFC 8705 section 3).
+func (c Confirmation) Type() string {
+	if c.Key != "" {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // maxRoles is the longest list of roles that a token carries, as JSON in bytes.
@@ -41,6 +62,8 @@ func (c *Claims) check() error {
 		return errors.New("it has no audience")
 	case c.Gen == "":
 		return errors.New("it has no generations")
+	case c.Confirmation.Certificate != "" && c.Confirmation.Key != "":
+		return errors.New("it is bound to a certificate and to a key")
 	}
 	return nil
 }
@@ -77,6 +100,7 @@ func (c *Claims) appendJSON(b []byte) []byte {
 	b = appendString(b, c.Gen)
 	b = append(b, `,"sid":`...)
 	b = appendString(b, string(c.SecretID))
+	b = c.Confirmation.AppendMember(b)
 	if len(c.Roles) > 0 {
 		without := len(b)
 		b = append(b, `,"roles":`...)
@@ -84,6 +108,21 @@ func (c *Claims) appendJSON(b []byte) []byte {
 		if b = appendStrings(b, c.Roles); len(b)-start > maxRoles {
 			b = b[:without]
 		}
+	}
+	return append(b, '}')
+}
+
+// AppendMember appends the claim cnf as a further member of a JSON object, or
+// nothing where the token is bound to nothing.
+func (c Confirmation) AppendMember(b []byte) []byte {
+	if !c.Bound() {
+		return b
+	}
+	b = append(b, `,"cnf":{"`...)
+	if c.Certificate != "" {
+		b = append(append(append(b, `x5t#S256":"`...), c.Certificate...), '"')
+	} else {
+		b = append(append(append(b, `jkt":"`...), c.Key...), '"')
 	}
 	return append(b, '}')
 }
@@ -144,6 +183,8 @@ type wire struct {
 	Gen       string            `json:"gen"`
 	SecretID  store.SecretID    `json:"sid"`
 	Roles     []string          `json:"roles"`
+
+	Confirmation Confirmation `json:"cnf"`
 }
 
 // audience is a string or an array of strings (RFC 7519 section 4.1.3).
@@ -172,6 +213,6 @@ func parseClaims(text []byte) (Claims, error) {
 	return Claims{
 		Issuer: w.Issuer, Subject: w.Subject, ClientID: w.ClientID, Audience: w.Audience,
 		ExpiresAt: w.ExpiresAt, IssuedAt: w.IssuedAt, ID: w.ID, Scope: w.Scope,
-		Workspace: w.Workspace, Gen: w.Gen, SecretID: w.SecretID, Roles: w.Roles,
+		Workspace: w.Workspace, Gen: w.Gen, SecretID: w.SecretID, Roles: w.Roles, Confirmation: w.Confirmation,
 	}, nil
 }

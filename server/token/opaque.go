@@ -14,6 +14,7 @@ import (
 const (
 	opaquePrefix  = "psa_"
 	opaqueVersion = 1 // the first byte of what is sealed
+	boundVersion  = 2 // of a token that is bound: its confirmation follows the rest
 )
 
 // opaque writes a sealed token to b.text: its prefix and key id, then nonce and
@@ -46,7 +47,11 @@ func splitOpaque(text string) (additional, kid, sealed string, ok bool) {
 // times, and each text with its length before it. The issuer is whoever holds
 // the key, and roles are for those who can read them.
 func (c *Claims) appendBinary(b []byte) []byte {
-	b = append(b, opaqueVersion)
+	if c.Confirmation.Bound() {
+		b = append(b, boundVersion)
+	} else {
+		b = append(b, opaqueVersion)
+	}
 	b = binary.AppendUvarint(b, uint64(c.IssuedAt))             //nolint:gosec // check has seen that it is positive
 	b = binary.AppendUvarint(b, uint64(c.ExpiresAt-c.IssuedAt)) //nolint:gosec // and this too
 	for _, s := range []string{string(c.Subject), string(c.ClientID), c.ID, c.Scope, string(c.Workspace), c.Gen, string(c.SecretID)} {
@@ -55,6 +60,9 @@ func (c *Claims) appendBinary(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(c.Audience)))
 	for _, s := range c.Audience {
 		b = appendText(b, s)
+	}
+	if c.Confirmation.Bound() {
+		b = appendText(appendText(b, c.Confirmation.Certificate), c.Confirmation.Key)
 	}
 	return b
 }
@@ -67,7 +75,7 @@ var errBinary = errors.New("the sealed claims are cut short or of an unknown ver
 
 // parseBinary reads what appendBinary wrote.
 func parseBinary(b []byte) (Claims, error) {
-	if len(b) == 0 || b[0] != opaqueVersion {
+	if len(b) == 0 || b[0] != opaqueVersion && b[0] != boundVersion {
 		return Claims{}, errBinary
 	}
 	r := reader{rest: b[1:]}
@@ -82,6 +90,9 @@ func parseBinary(b []byte) (Claims, error) {
 	c.SecretID = store.SecretID(r.text())
 	for n := r.number(); n > 0 && !r.bad; n-- {
 		c.Audience = append(c.Audience, r.text())
+	}
+	if b[0] == boundVersion {
+		c.Confirmation = Confirmation{Certificate: r.text(), Key: r.text()}
 	}
 	if r.bad || len(r.rest) > 0 {
 		return Claims{}, fmt.Errorf("read the claims: %w", errBinary)

@@ -48,10 +48,44 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return &Verifier{o, seen}, nil
 }
 
-// Verify says who sent a credential: an access token, or a secret as a bearer.
-// ErrInvalid means that it is no good. Any other error means that nobody can say
-// now: the state could not be read (store.ErrUnavailable), or ctx is done.
+// Verify says who sent a credential as a bearer: an access token that is bound to
+// nothing, or a secret. ErrInvalid means that it is no good. Any other error
+// means that nobody can say now: the state could not be read
+// (store.ErrUnavailable), or ctx is done.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Caller, error) {
+	return v.VerifyHeld(ctx, text, func(asked Confirmation) bool { return !asked.Bound() })
+}
+
+// VerifyHeld is Verify of a credential whose sender may have shown a key: holds
+// says whether it is the one that a token asks for (RFC 8705 section 3, RFC 9449
+// section 7.1). It is asked of what is bound to none too.
+func (v *Verifier) VerifyHeld(ctx context.Context, text string, holds func(Confirmation) bool) (*Caller, error) {
+	caller, err := v.Examine(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	var asked Confirmation
+	if caller.Token != nil {
+		asked = caller.Token.Confirmation
+	}
+	if !holds(asked) {
+		return nil, invalid("its sender did not show the key that it is bound to, or showed one for what is bound to none")
+	}
+	return caller, nil
+}
+
+// Certificate is for VerifyHeld of a bearer: presented says whether the sender
+// presented the certificate of a thumbprint.
+func Certificate(presented func(thumbprint string) bool) func(Confirmation) bool {
+	return func(asked Confirmation) bool {
+		return asked.Key == "" && (asked.Certificate == "" || presented(asked.Certificate))
+	}
+}
+
+// Examine says whose a credential is for who did not get it from its sender: it
+// is Verify, but does not ask whether the sender of a token held the key that it
+// is bound to.
+func (v *Verifier) Examine(ctx context.Context, text string) (*Caller, error) {
 	if len(text) > MaxLength {
 		return nil, invalid("it is too long")
 	}

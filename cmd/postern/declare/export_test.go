@@ -84,6 +84,7 @@ func random(r *rand.Rand) string {
 			fmt.Fprintf(&b, "shared_with: [{workspace: %s, tags: %s}]\n", one("acme", "default"), some("t1", "t2"))
 			maybe("fold_case: true")
 			maybe("evaluate_ids: true")
+			maybe("certificate_header: X-Client-Cert")
 			maybe("format: opaque")
 			maybe("token_type: JWT")
 			maybe("semicolon: true")
@@ -114,7 +115,7 @@ func random(r *rand.Rand) string {
 				maybe("licence: %s", []string{"reader", "null", "admin"}[account])
 			}
 			maybe("expires_in: %s", one("90d", "1y", "12h30m", "never"))
-			b.WriteString(one("bearer: true\n", "bearer: false\n", "scim_only: true\n", ""))
+			b.WriteString(one("bearer: true\n", "binding: certificate\nprofile: fapi2\n", "binding: dpop\n", "scim_only: true\n", ""))
 			maybe("admin_access: true")
 			maybe("addresses: %s", some("10.1.2.3", "192.0.2.0/24", "\"2001:db8::1/32\""))
 			maybe("narrowed_to: %s", some("r0", "r1"))

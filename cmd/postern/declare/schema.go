@@ -94,6 +94,7 @@ func kinds() []kind {
 			{name: "non_ascii", form: truth},
 			{name: "fold_case", form: truth},
 			{name: "evaluate_ids", form: truth},
+			{name: "certificate_header"},
 		}},
 		{name: kindRole, key: "name", within: true, fields: []field{
 			{name: "description"},
@@ -126,6 +127,8 @@ func kinds() []kind {
 			{name: "admin_access", form: truth},
 			{name: "scim_only", form: truth},
 			{name: "addresses", form: texts},
+			{name: "binding", oneOf: []string{"", "certificate", "dpop"}},
+			{name: "profile", oneOf: []string{"", "fapi2"}},
 			{name: "status", initial: "active", oneOf: []string{"active", "revoked", "expired"}},
 		}},
 		{name: kindGrant, within: true, fields: []field{

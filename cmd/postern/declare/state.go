@@ -258,7 +258,7 @@ func (s *State) readClients(ctx context.Context, server Server, workspace string
 func clientRecord(c *api.Client) *Record {
 	r := &Record{id: c.ID, etag: etag(c.Revision), Document: Document{Key: Key{kindClient, c.Workspace, c.Key}, values: map[string]any{
 		"name": c.Name, "description": c.Description, "default_api": c.DefaultAPI, "bearer": c.Bearer, "admin_access": c.AdminAccess, "scim_only": c.SCIMOnly,
-		"addresses": c.Addresses, "expires_in": never, "narrowed_to": nil, "status": c.Status, "account": "", "responsible": "",
+		"addresses": c.Addresses, "binding": c.Binding, "profile": c.Profile, "expires_in": never, "narrowed_to": nil, "status": c.Status, "account": "", "responsible": "",
 	}}}
 	if c.ExpiresAt != 0 {
 		r.values["expires_in"] = time.Duration(c.ExpiresAt-c.CreatedAt) * time.Millisecond
@@ -324,7 +324,7 @@ func (s *State) readAPIs(ctx context.Context, server Server, about scope) error 
 				"shared_with": a.SharedWith, "format": a.Format, "algorithm": a.Algorithm, "token_type": a.TokenType, "access_ttl": a.AccessTTL,
 				"introspectors": introspectors, "workspace_from": a.WorkspaceFrom, "max_staleness": a.MaxStaleness, "semicolon": a.Semicolon,
 				"encoded_slash": a.EncodedSlash, "double_slash": a.DoubleSlash, "non_ascii": a.NonASCII, "fold_case": a.FoldCase,
-				"evaluate_ids": a.EvaluateIDs,
+				"evaluate_ids": a.EvaluateIDs, "certificate_header": a.CertHeader,
 			},
 		}})
 	}
