@@ -102,28 +102,29 @@ type Options struct {
 
 // Server is a node.
 type Server struct {
-	o       Options
-	node    string
-	state   *cached.Store
-	policy  *policy.Engine
-	keys    *keys.Ring
-	usage   *usage.Recorder
-	sealer  *audit.Sealer
-	merger  *audit.Merger
-	notify  *notify.Deliverer
-	remind  *reminding
-	slow    *slow.Checker
-	admin   *admin.Admin
-	oauth   *oauth.Handler
-	api     *api.API
-	scim    *scim.Handler
-	gateway *gateway.Handler
-	authzen *gateway.AuthZEN
-	console *console.Console
-	certs   *certificate.Source
-	metrics *telemetry.Metrics
-	ids     *telemetry.RequestIDs
-	ready   readiness
+	o        Options
+	node     string
+	state    *cached.Store
+	policy   *policy.Engine
+	keys     *keys.Ring
+	usage    *usage.Recorder
+	sealer   *audit.Sealer
+	merger   *audit.Merger
+	notify   *notify.Deliverer
+	remind   *reminding
+	slow     *slow.Checker
+	admin    *admin.Admin
+	oauth    *oauth.Handler
+	api      *api.API
+	scim     *scim.Handler
+	gateway  *gateway.Handler
+	authzen  *gateway.AuthZEN
+	console  *console.Console
+	certs    *certificate.Source
+	nonceKey []byte // of DPoP
+	metrics  *telemetry.Metrics
+	ids      *telemetry.RequestIDs
+	ready    readiness
 
 	listeners listeners
 }
@@ -191,6 +192,9 @@ func (s *Server) rooms() error {
 		Facts: admin.SystemFacts{Version: o.Version, Store: cmp.Or(o.Driver, "sqlite"), Config: o.Config, StartedAt: store.At(o.Now())},
 	})
 	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
+	if s.nonceKey, err = o.KEK.Derive("nonces of DPoP"); err != nil {
+		return fmt.Errorf("derive the key of nonces: %w", err)
+	}
 	decoys, err := o.KEK.Derive("costs of decoys")
 	if err != nil {
 		return fmt.Errorf("derive the key of decoys: %w", err)
@@ -255,7 +259,8 @@ func (s *Server) doors() error {
 		Now: o.Now, Log: o.Log,
 	})
 	s.gateway = gateway.New(gateway.Options{
-		State: s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
+		NonceKey: s.nonceKey,
+		State:    s.state, Policy: s.policy, Verifier: verifier, Minter: minter, Usage: s.usage, Slow: s.slow, Algorithm: o.Algorithm,
 		MaxStaleness: o.MaxStaleness, RequireCredential: s.strangersMayAsk(), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
 	s.authzen = &gateway.AuthZEN{

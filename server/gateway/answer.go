@@ -64,6 +64,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, api *store.API,
 	switch e.Status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", e.Challenge)
+		if challengesProof(e.Challenge) {
+			header["Dpop-Nonce"] = []string{h.nonces.current(h.Now())}
+		}
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "1")
 	}

@@ -256,7 +256,7 @@ var errIDs error = &Error{http.StatusForbidden, "", "the API does not let its in
 func (z *AuthZEN) caller(ctx context.Context, api *store.API, e *evaluation) (*token.Caller, error) {
 	h := z.Decisions
 	if e.subjectType == "token" {
-		return h.verifyToken(ctx, e.subject, api, nil)
+		return h.verifyToken(ctx, e.subject, api, "", nil)
 	}
 	if !api.EvaluateIDs {
 		return nil, errIDs

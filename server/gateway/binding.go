@@ -48,6 +48,8 @@ type call struct {
 	binding    *binding
 	operations func() ([]string, error)
 
+	proofs []string // headers DPoP of the client
+
 	// certificate returns the one that the client presented to the gateway, or nil.
 	// It is nil itself where the gateway does not say.
 	certificate func() (*x509.Certificate, error)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -27,7 +28,7 @@ func (h *Handler) decide(r *http.Request, b *binding, api *store.API, age time.D
 	if !ok {
 		return identity{}, errBinding
 	}
-	c.asked, c.binding = r, b
+	c.asked, c.binding, c.proofs = r, b, r.Header["Dpop"]
 	if api.CertificateHeader != "" {
 		c.certificate = func() (*x509.Certificate, error) { return certificate.FromHeader(r.Header, api.CertificateHeader) }
 	}
@@ -67,11 +68,7 @@ func (h *Handler) decideCall(ctx context.Context, api *store.API, c call, author
 	if found.Public {
 		return anonymous(), nil
 	}
-	text, err := bearer(authorization)
-	if err != nil {
-		return identity{}, err
-	}
-	caller, err := h.verifyToken(ctx, text, api, c.certificate)
+	caller, err := h.sender(ctx, api, c, path, authorization)
 	if err != nil {
 		return identity{}, err
 	}
@@ -80,6 +77,33 @@ func (h *Handler) decideCall(ctx context.Context, api *store.API, c call, author
 		return identity{}, wrong
 	}
 	return h.decideFor(ctx, caller, api, c, path, found)
+}
+
+// sender says who sent a call: whose token it has, and that they hold the key that
+// the token is bound to.
+func (h *Handler) sender(ctx context.Context, api *store.API, c call, path string, authorization []string) (*token.Caller, error) {
+	text, dpop, err := sentToken(authorization)
+	if err != nil {
+		return nil, err
+	}
+	if !dpop {
+		return h.verifyToken(ctx, text, api, "", c.certificate)
+	}
+	p, err := h.prove(api, c, path, text)
+	if err != nil {
+		return nil, err
+	}
+	caller, err := h.verifyToken(ctx, text, api, p.Key, c.certificate)
+	if errors.Is(err, token.ErrInvalid) {
+		return nil, &Error{http.StatusUnauthorized, challengeUnproven, err.Error()}
+	}
+	if err == nil {
+		err = h.proofs.add(p, h.Now()) // last, so that nobody else can use it up
+	}
+	if err != nil {
+		return nil, err
+	}
+	return caller, nil
 }
 
 // locate spells the path and finds it in the API's catalogue. What is wrong with

@@ -61,7 +61,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.ErrorContext(ctx, "a decision panicked", "panic", p)
-			answer = refusal(&Error{Status: http.StatusServiceUnavailable})
+			answer = refusal(&Error{Status: http.StatusServiceUnavailable}, "")
 		}
 	}()
 	age := h.State.Age()
@@ -76,7 +76,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 	if err != nil {
 		e := AsError(err)
 		h.refused(ctx, api, e, err)
-		return refusal(e), nil
+		return refusal(e, h.nonces.current(h.Now())), nil
 	}
 	h.observe(api, "allowed")
 	return allowance(&id, sentBy(request)), nil
@@ -117,6 +117,9 @@ func readAttributes(a *authv3.AttributeContext) (call, bool) {
 	c.address = parseAddress(a.GetSource().GetAddress().GetSocketAddress().GetAddress())
 	if text := a.GetSource().GetCertificate(); text != "" { // Envoy's word, which no client can write
 		c.certificate = func() (*x509.Certificate, error) { return certificate.Parse(text) }
+	}
+	if proof, sent := r.GetHeaders()["dpop"]; sent {
+		c.proofs = []string{proof} // of several Envoy makes one, with commas, which is none
 	}
 	c.operations = func() ([]string, error) { return operationsOfAttributes(r, c) }
 	return c, true
@@ -187,14 +190,17 @@ func allowance(id *identity, sent []string) *authv3.CheckResponse {
 	return &authv3.CheckResponse{Status: &rpc.Status{Code: int32(codes.OK)}, HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok}}
 }
 
-// refusal tells Envoy what to answer.
-func refusal(e *Error) *authv3.CheckResponse {
+// refusal tells Envoy what to answer. The nonce goes with challenges of DPoP.
+func refusal(e *Error, nonce string) *authv3.CheckResponse {
 	code := codes.PermissionDenied
 	denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(e.Status)}} //nolint:gosec // 401, 403 or 503
 	switch e.Status {
 	case http.StatusUnauthorized:
 		code = codes.Unauthenticated
 		denied.Headers = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "www-authenticate", Value: e.Challenge}}}
+		if challengesProof(e.Challenge) {
+			denied.Headers = append(denied.Headers, &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: "dpop-nonce", Value: nonce}})
+		}
 	case http.StatusServiceUnavailable:
 		code = codes.Unavailable
 		denied.Headers = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "retry-after", Value: "1"}}}

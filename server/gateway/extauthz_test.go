@@ -1,8 +1,16 @@
 package gateway_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"net"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +22,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"postern/server/certificate"
 	"postern/server/gateway"
 	"postern/server/gateway/gatewaytest"
+	"postern/server/token"
 	"postern/store"
 )
 
@@ -201,4 +211,70 @@ func TestDC6ExtAuthzDecidesBodies(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", name, got, tt.want)
 		}
 	}
+}
+
+// Bound tokens: the proof is a header of the client, the certificate is in Envoy's
+// own attributes.
+func TestExtAuthzDecidesAboutBoundTokens(t *testing.T) {
+	w := gatewaytest.New(t)
+	e := newEnvoy(t, w)
+	prover := gatewaytest.NewProver(t)
+	tok := w.Token(t, gatewaytest.Machine, func(c *token.Claims) { c.Confirmation.Key = prover.Thumbprint() })
+	send := func(proof string) *authv3.CheckResponse {
+		return e.check(t, "GET", "/files/open", "", func(a *authv3.AttributeContext) {
+			headers := a.GetRequest().GetHttp().GetHeaders()
+			headers["authorization"], headers["dpop"] = "DPoP "+tok, proof
+		})
+	}
+	proof := func(nonce string) string {
+		return prover.Proof("GET", "https://shop.example/files/open", w.Now(), map[string]any{"ath": gatewaytest.Hash(tok), "nonce": nonce})
+	}
+	nonce := ""
+	first := send(proof(""))
+	for _, h := range first.GetDeniedResponse().GetHeaders() {
+		if h.GetHeader().GetKey() == "dpop-nonce" {
+			nonce = h.GetHeader().GetValue()
+		}
+	}
+	if status(first) != 401 || nonce == "" {
+		t.Fatalf("without a nonce: %v", first)
+	}
+	good := proof(nonce)
+	if got := []int{status(send(good)), status(send(good)), status(send(proof(nonce) + "," + proof(nonce)))}; !slices.Equal(got, []int{200, 401, 401}) {
+		t.Errorf("once, again, two in one: %v", got)
+	}
+
+	own := newCertificate(t)
+	text := url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Raw})))
+	bound := w.Token(t, gatewaytest.Machine, func(c *token.Claims) { c.Confirmation.Certificate = certificate.Thumbprint(own) })
+	for name, tt := range map[string]struct {
+		change func(*authv3.AttributeContext)
+		want   int
+	}{
+		"its certificate": {func(a *authv3.AttributeContext) { a.Source.Certificate = strings.ReplaceAll(text, "+", "%20") }, 200},
+		"none":            {func(*authv3.AttributeContext) {}, 401},
+		"in a header":     {func(a *authv3.AttributeContext) { a.GetRequest().GetHttp().GetHeaders()["x-client-cert"] = text }, 401},
+	} {
+		if got := status(e.check(t, "GET", "/files/open", bound, tt.change)); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+func newCertificate(t *testing.T) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -18,6 +18,8 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -60,6 +62,10 @@ type Options struct {
 	// must be right all the same.
 	RequireCredential bool
 
+	// NonceKey makes the nonces of DPoP, which are good on all nodes that have it; nil
+	// makes one for this Handler.
+	NonceKey []byte
+
 	// Observe is told of each decision: the API's name, empty where there is no
 	// such API, and "allowed", "denied", "unauthenticated" or "unavailable". May be nil.
 	Observe func(api, outcome string)
@@ -72,6 +78,8 @@ type Options struct {
 type Handler struct {
 	Options
 
+	nonces      nonces
+	proofs      seenProofs
 	credentials credentials
 	exchange    exchange
 }
@@ -93,7 +101,11 @@ func New(o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{Options: o, exchange: exchange{minter: o.Minter}}
+	if o.NonceKey == nil {
+		o.NonceKey = make([]byte, sha256.Size)
+		_, _ = rand.Read(o.NonceKey) // never fails
+	}
+	return &Handler{Options: o, exchange: exchange{minter: o.Minter}, nonces: nonces{o.NonceKey}}
 }
 
 // staleFrom is the age from which answers tell the age of what they are made of.

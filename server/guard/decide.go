@@ -2,6 +2,7 @@ package guard
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"net"
 	"net/http"
@@ -85,9 +86,11 @@ func (g *Guard) decide(r *http.Request) (*Identity, error) {
 		target = r.URL.RequestURI()
 	}
 	path, _, _ := strings.Cut(target, "?") // the query of a call does not matter
-	q := asked(strings.Join(authorization, "\n"), r.Method, r.Host, path, address)
+	presented := certificateOf(r)
+	q := asked(strings.Join(authorization, "\n"), r.Method, r.Host, path, address, presented)
 	now := g.o.Now()
-	if g.o.Reuse > 0 {
+	reuse := g.o.Reuse > 0 && len(r.Header["Dpop"]) == 0 // a proof is for one call
+	if reuse {
 		if id := g.decided.get(q, now); id != nil {
 			return id, nil
 		}
@@ -104,6 +107,12 @@ func (g *Guard) decide(r *http.Request) (*Identity, error) {
 	if len(authorization) > 0 {
 		h["Authorization"] = authorization
 	}
+	if proofs := r.Header["Dpop"]; len(proofs) > 0 {
+		h["Dpop"] = proofs
+	}
+	if g.o.CertificateHeader != "" && presented != "" {
+		h.Set(g.o.CertificateHeader, presented)
+	}
 	if g.o.Credential != "" {
 		h["X-Postern-Gateway"] = []string{g.o.Credential}
 	}
@@ -116,13 +125,13 @@ func (g *Guard) decide(r *http.Request) (*Identity, error) {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
 		challenge := answer.Header.Get("WWW-Authenticate")
-		if !strings.HasPrefix(challenge, "Bearer") {
+		if !strings.HasPrefix(challenge, "Bearer") && !strings.HasPrefix(challenge, "DPoP") {
 			// It is this server's own credential: no client can do anything about it.
 			return nil, unavailable("Postern does not know this server's credential")
 		}
-		return nil, &Error{http.StatusUnauthorized, challenge, "Postern refused the token"}
+		return nil, &Error{http.StatusUnauthorized, challenge, answer.Header.Get("DPoP-Nonce"), "Postern refused the token"}
 	case http.StatusForbidden:
-		return nil, &Error{http.StatusForbidden, "", "Postern refused the call"}
+		return nil, &Error{http.StatusForbidden, "", "", "Postern refused the call"}
 	default:
 		return nil, unavailable("Postern is in trouble")
 	}
@@ -130,10 +139,19 @@ func (g *Guard) decide(r *http.Request) (*Identity, error) {
 	if id == nil {
 		return nil, unavailable("the answer is not Postern's")
 	}
-	if g.o.Reuse > 0 {
+	if reuse {
 		g.decided.put(q, decision{id, now.Add(g.o.Reuse)}, now, g.o.Kept)
 	}
 	return id, nil
+}
+
+// certificateOf is the certificate that the client presented on the connection, in
+// base64; empty is none.
+func certificateOf(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(r.TLS.PeerCertificates[0].Raw)
 }
 
 // identityOf reads an answer, which always has all headers.

@@ -40,6 +40,10 @@ type Options struct {
 	// Credential is what this server authenticates with there: the value that
 	// `postern gateway credential` prints, "Basic …". May be empty on loopback.
 	Credential string
+	// CertificateHeader is the header that the API names (certificate_header), for
+	// tokens that are bound to a client's certificate: the one of the connection is
+	// sent in it. Empty sends none. Tokens that are verified here need no header.
+	CertificateHeader string
 	// Reuse is how long a decision is used again for the same token, method, host,
 	// path and address; 0 means 1 s, less than 0 means never. A revoked token is
 	// good for as long.
@@ -78,6 +82,7 @@ func (id *Identity) HasScope(scope string) bool { return slices.Contains(id.Scop
 type Error struct {
 	Status    int    // 401, 403 or 503
 	Challenge string // WWW-Authenticate (RFC 6750 section 3), of a 401, and of a 403 for want of a scope
+	Nonce     string // DPoP-Nonce (RFC 9449 section 9), where Postern sent one
 	reason    string
 }
 
@@ -135,7 +140,7 @@ func (g *Guard) Check(r *http.Request) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.verify(r.Context(), text)
+	return g.verify(r, text)
 }
 
 // Handler lets pass what Check does. What a client says of itself in the identity
@@ -176,7 +181,7 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) 
 func (id *Identity) need(scopes []string) error {
 	for _, s := range scopes {
 		if !id.HasScope(s) {
-			return &Error{http.StatusForbidden, `Bearer realm="postern", error="insufficient_scope", scope="` + strings.Join(scopes, " ") + `"`, "the token lacks the scope " + s}
+			return &Error{http.StatusForbidden, `Bearer realm="postern", error="insufficient_scope", scope="` + strings.Join(scopes, " ") + `"`, "", "the token lacks the scope " + s}
 		}
 	}
 	return nil
@@ -189,6 +194,9 @@ func refuse(w http.ResponseWriter, err error) {
 	}
 	if e.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", e.Challenge)
+	}
+	if e.Nonce != "" {
+		w.Header().Set("DPoP-Nonce", e.Nonce)
 	}
 	if e.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
@@ -207,16 +215,16 @@ func FromContext(ctx context.Context) *Identity {
 
 // The refusals that need no facts.
 var (
-	errNoToken = &Error{http.StatusUnauthorized, `Bearer realm="postern"`, "there is no bearer token"}
+	errNoToken = &Error{http.StatusUnauthorized, `Bearer realm="postern"`, "", "there is no bearer token"}
 	errTokens  = invalid("there is not exactly one token")
 )
 
 func invalid(why string) *Error {
-	return &Error{http.StatusUnauthorized, `Bearer realm="postern", error="invalid_token"`, why}
+	return &Error{http.StatusUnauthorized, `Bearer realm="postern", error="invalid_token"`, "", why}
 }
 
 func unavailable(why string) *Error {
-	return &Error{http.StatusServiceUnavailable, "", why}
+	return &Error{http.StatusServiceUnavailable, "", "", why}
 }
 
 // bearer returns the one token of a request (RFC 6750 section 2.1); several are

@@ -41,10 +41,13 @@ type claims struct {
 	Workspace string          `json:"workspace"`
 	Scope     string          `json:"scope"`
 	Roles     []string        `json:"roles"`
+
+	Confirmation map[string]json.RawMessage `json:"cnf"`
 }
 
 // verify says whose access token a text is (RFC 9068 section 4).
-func (g *Guard) verify(ctx context.Context, text string) (*Identity, error) {
+func (g *Guard) verify(r *http.Request, text string) (*Identity, error) {
+	ctx := r.Context()
 	parts := strings.Split(text, ".")
 	if len(text) > maxToken || len(parts) != 3 {
 		return nil, invalid("it is no JWT")
@@ -85,8 +88,22 @@ func (g *Guard) verify(ctx context.Context, text string) (*Identity, error) {
 		return nil, invalid("it is issued in the future")
 	case c.Subject == "" || c.Client == "":
 		return nil, invalid("it does not say whose it is")
+	case c.Confirmation != nil && !confirms(r, c.Confirmation):
+		return nil, invalid("it is bound to a key that its sender did not show, or that cannot be shown here")
 	}
 	return &Identity{Subject: c.Subject, Client: c.Client, Workspace: c.Workspace, Roles: c.Roles, Scopes: strings.Fields(c.Scope)}, nil
+}
+
+// confirms reports whether the sender of a request holds the key that a token is
+// bound to: it presented the certificate on this connection (RFC 8705 section 3). A
+// DPoP proof needs a memory that all servers share, so Postern decides about those.
+func confirms(r *http.Request, confirmation map[string]json.RawMessage) bool {
+	var want string
+	if len(confirmation) != 1 || json.Unmarshal(confirmation["x5t#S256"], &want) != nil || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return false
+	}
+	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
+	return want == strict.EncodeToString(sum[:])
 }
 
 var strict = base64.RawURLEncoding.Strict() //nolint:gochecknoglobals // a constant

@@ -79,8 +79,8 @@ func (h *Handler) ownerOf(ctx context.Context, client *store.Client, p *certific
 
 // confirmation is what the new token of a client is bound to.
 func (h *Handler) confirmation(r *http.Request, client *store.Client) (token.Confirmation, error) {
-	if client.Binding != store.BindCertificate {
-		return token.Confirmation{}, nil
+	if client.Binding != store.BindCertificate || len(r.Header["Dpop"]) > 0 {
+		return h.proven(r, client)
 	}
 	p, err := h.presented(r)
 	if err != nil {

@@ -29,6 +29,7 @@ type document struct {
 
 	BoundToCertificates bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
 	MTLS                *aliases `json:"mtls_endpoint_aliases,omitempty"`
+	DPoPAlgorithms      []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
 }
 
 // aliases are the endpoints for who presents a certificate (RFC 8705 section 5).
@@ -68,7 +69,7 @@ func (h *Handler) describeServer() document {
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
-		BoundToCertificates: presents, MTLS: mtls,
+		BoundToCertificates: presents, MTLS: mtls, DPoPAlgorithms: algorithms,
 	}
 }
 

@@ -1,5 +1,6 @@
 -- Asks Postern about a request, and puts who calls into its headers.
--- Sets txn.postern_status to what Postern answered, and txn.postern_challenge.
+-- Sets txn.postern_status to what Postern answered, txn.postern_challenge, and
+-- txn.postern_nonce for clients with DPoP.
 
 local credential = os.getenv("POSTERN_GATEWAY")
 local identity = { "x-auth-subject", "x-auth-client", "x-auth-workspace", "x-auth-roles", "x-auth-scope" }
@@ -29,6 +30,10 @@ core.register_action("postern", { "http-req" }, function(txn, url)
     ["x-real-ip"] = { txn.sf:src() },
     ["authorization"] = values(sent, "authorization"),
   }
+  local proofs = values(sent, "dpop")
+  if #proofs > 0 then
+    ask["dpop"] = proofs
+  end
   local hosts = values(sent, "host")
   if #hosts > 0 then
     ask["x-original-host"] = hosts
@@ -58,6 +63,10 @@ core.register_action("postern", { "http-req" }, function(txn, url)
   end
   if answer.status == 401 then
     txn:set_var("txn.postern_challenge", values(answer.headers, "www-authenticate")[1] or "Bearer")
+    local nonce = values(answer.headers, "dpop-nonce")[1]
+    if nonce then
+      txn:set_var("txn.postern_nonce", nonce)
+    end
   end
   if answer.status ~= 200 then
     txn:set_var("txn.postern_status", tostring(answer.status))

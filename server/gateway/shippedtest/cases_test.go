@@ -31,6 +31,7 @@ var matrix = []struct {
 	{"a secret as bearer: the upstream gets a JWT", testSecret},
 	{"the client's address, and a forged one", testAddress},
 	{"bodies of GraphQL (DC6)", testGraphQL},
+	{"a token bound to a key: DPoP, with its nonce (D01, D11)", testDPoP},
 	{"revoked, then sent again (G05)", testRevoked},
 	{"Postern in trouble: 503", testTrouble},
 	{"a decision that never comes", testHung},
@@ -407,4 +408,33 @@ func testGone(t *testing.T, s *site, g gatewayKind) {
 	s.refused(t, "gone", s.send(t, "GET", "/files/open", tok), g.unreachable)
 	s.refused(t, "gone, and public", s.send(t, "GET", "/health"), g.unreachable)
 	s.refused(t, "gone, without a token", s.send(t, "GET", "/files/open"), g.unreachable)
+}
+
+// testDPoP sends a token that is bound to a key. The nonce for the proof comes with
+// a refusal, so the gateway must pass that on.
+func testDPoP(t *testing.T, s *site, _ gatewayKind) {
+	prover := gatewaytest.NewProver(t)
+	tok := s.Token(t, gatewaytest.Machine, func(c *token.Claims) { c.Confirmation.Key = prover.Thumbprint() })
+	proof := func(nonce, ath string) string {
+		return "DPoP: " + prover.Proof("GET", "https://shop.example/files/open", s.Now(), map[string]any{"nonce": nonce, "ath": ath})
+	}
+	sent := "Authorization: DPoP " + tok
+	s.refused(t, "without a nonce", s.send(t, "GET", "/files/open", sent, proof("", gatewaytest.Hash(tok))), 401)
+	nonce := s.answered.Get("DPoP-Nonce")
+	if nonce == "" || !strings.Contains(s.answered.Get("WWW-Authenticate"), "use_dpop_nonce") {
+		t.Fatalf("no nonce came: %v", s.answered)
+	}
+	good := proof(nonce, gatewaytest.Hash(tok))
+	got := s.passed(t, "with the nonce", s.send(t, "GET", "/files/open?a=1", sent, good))
+	if got.Header.Get("Authorization") != "DPoP "+tok || got.Header.Get("X-Auth-Client") != string(gatewaytest.Machine) {
+		t.Errorf("the upstream got %v", got.Header)
+	}
+	s.refused(t, "the same proof again", s.send(t, "GET", "/files/open", sent, good), 401)
+	s.refused(t, "two proofs", s.send(t, "GET", "/files/open", sent, proof(nonce, gatewaytest.Hash(tok)), proof(nonce, gatewaytest.Hash(tok))), 401, 400)
+	s.refused(t, "for another token", s.send(t, "GET", "/files/open", sent, proof(nonce, gatewaytest.Hash(tok+"x"))), 401)
+	s.refused(t, "for another path", s.send(t, "GET", "/files/open", sent,
+		"DPoP: "+prover.Proof("GET", "https://shop.example/files", s.Now(), map[string]any{"nonce": nonce, "ath": gatewaytest.Hash(tok)})), 401)
+	s.refused(t, "as a bearer", s.send(t, "GET", "/files/open", bearer(tok), proof(nonce, gatewaytest.Hash(tok))), 401)
+	s.refused(t, "a policy that refuses", s.send(t, "GET", "/files/secret", sent,
+		"DPoP: "+prover.Proof("GET", "https://shop.example/files/secret", s.Now(), map[string]any{"nonce": nonce, "ath": gatewaytest.Hash(tok)})), 403)
 }

@@ -151,6 +151,7 @@ type site struct {
 	decisions *decisions
 	address   string // of the gateway
 	remark    string // of the case at hand, for the table
+	answered  http.Header
 }
 
 // start starts a gateway with the configuration that is shipped for it.
@@ -316,28 +317,34 @@ func write(t *testing.T, dir, name, text string) {
 // send sends a request as it is, byte for byte, and returns the status, or 0
 // where the connection was closed without one.
 func send(ctx context.Context, address, text string) (int, error) {
+	status, _, err := exchange(ctx, address, text)
+	return status, err
+}
+
+// exchange is send that returns the answer's header too.
+func exchange(ctx context.Context, address, text string) (int, http.Header, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if _, err := io.WriteString(conn, text); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	method, _, _ := strings.Cut(text, " ")
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, err
+			return 0, nil, err
 		}
-		return 0, nil
+		return 0, nil, nil
 	}
 	_, _ = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, answer.Body.Close()
+	return answer.StatusCode, answer.Header, answer.Body.Close()
 }
 
 // send sends a request without a body.
@@ -353,10 +360,11 @@ func (s *site) sendBody(t *testing.T, method, target, body string, headers ...st
 	for _, h := range headers {
 		text += h + "\r\n"
 	}
-	status, err := send(t.Context(), s.address, text+"\r\n"+body)
+	status, header, err := exchange(t.Context(), s.address, text+"\r\n"+body)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
+	s.answered = header
 	return status
 }
 
