@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -42,7 +44,7 @@ func (n *node) bindings(b *testing.B) {
 		body := fmt.Sprintf(`{"subject":{"type":"token","id":%q},"action":{"name":"GET"},"resource":{"type":"example","id":%q}}`, token, decideTarget(i))
 		s.requests = append(s.requests, fmt.Appendf(nil, "POST /access/v1/evaluation HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", by(n.Gateway).basic(), len(body), body))
 	}
-	ratio(b, "decide by authzen", s, http.HandlerFunc(bareEvaluation))
+	ratio(b, "decide by authzen", s, bareEvaluation(by(n.Gateway)))
 	b.Run("decide by grpc", func(b *testing.B) {
 		for b.Loop() {
 			n.byGRPC(b, tokens)
@@ -50,20 +52,26 @@ func (n *node) bindings(b *testing.B) {
 	})
 }
 
-// bareEvaluation parses the question and says yes.
-func bareEvaluation(w http.ResponseWriter, r *http.Request) {
-	var question struct {
-		Subject, Resource struct{ Type, ID string }
-		Action            struct{ Name string }
-	}
-	if json.NewDecoder(r.Body).Decode(&question) != nil || question.Subject.ID == "" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	answer, _ := json.Marshal(map[string]any{"decision": true, "context": map[string]any{"subject": question.Subject.Type, "client": question.Resource.Type}})
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(answer)
+// bareEvaluation knows the caller's secret by its hash, as bareIntrospect does,
+// parses the question and says yes.
+func bareEvaluation(caller as) http.Handler {
+	want := sha256.Sum256([]byte(caller.secret))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, text, _ := r.BasicAuth()
+		sum := sha256.Sum256([]byte(text))
+		var question struct {
+			Subject, Resource struct{ Type, ID string }
+			Action            struct{ Name string }
+		}
+		if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 || json.NewDecoder(r.Body).Decode(&question) != nil || question.Subject.ID == "" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		answer, _ := json.Marshal(map[string]any{"decision": true, "context": map[string]any{"subject": question.Subject.Type, "client": question.Resource.Type}})
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(answer)
+	})
 }
 
 // bareChecks says yes by gRPC.

@@ -78,7 +78,7 @@ func (z *AuthZEN) serve(w http.ResponseWriter, r *http.Request, several bool) {
 		z.refuse(w, r, &Error{http.StatusBadRequest, "", err.Error()})
 		return
 	}
-	var answers []evaluated
+	answers := make([]evaluated, 0, len(request.all))
 	for i := range request.all {
 		answer, err := z.evaluate(r.Context(), asking, &request.all[i], age)
 		if err != nil {
@@ -140,20 +140,33 @@ func (z *AuthZEN) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	answerJSON(w, status, map[string]any{"status": status, "title": http.StatusText(status), "detail": why})
 }
 
+var contentJSON = []string{"application/json"} //nolint:gochecknoglobals // a header's value, shared by all answers
+
 func answerJSON(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		status, text = http.StatusInternalServerError, nil
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header()["Content-Type"] = contentJSON
 	w.WriteHeader(status)
 	_, _ = w.Write(text)
 }
 
 // evaluated is its answer.
 type evaluated struct {
-	Decision bool           `json:"decision"`
-	Context  map[string]any `json:"context,omitempty"`
+	Decision bool `json:"decision"`
+	Context  any  `json:"context,omitempty"`
+}
+
+// callerContext is the context of an answer that allows: who calls, as the headers
+// of other bindings say it.
+type callerContext struct {
+	Subject   string `json:"subject"`
+	Client    string `json:"client"`
+	Workspace string `json:"workspace"`
+	Roles     string `json:"roles"`
+	Scope     string `json:"scope"`
+	Token     string `json:"token,omitempty"` // in the place of a secret
 }
 
 // evaluate answers a question. Its error is our own trouble.
@@ -173,11 +186,7 @@ func (z *AuthZEN) evaluate(ctx context.Context, asking *store.Client, e *evaluat
 	}
 	z.Decisions.observe(api, "allowed")
 	v := id.spelled()
-	said := map[string]any{"subject": v[0], "client": v[1], "workspace": v[2], "roles": v[3], "scope": v[4]}
-	if id.token != "" {
-		said["token"] = id.token
-	}
-	return evaluated{true, said}, nil
+	return evaluated{true, &callerContext{v[0], v[1], v[2], v[3], v[4], id.token}}, nil
 }
 
 // api finds the API of a question among those that the client introspects for:

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -42,10 +43,17 @@ type evaluations struct {
 // readEvaluations reads a request. What several evaluations have in common stands
 // beside them, and is replaced as a whole by what one of them says.
 func readEvaluations(r *http.Request, several bool) (evaluations, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return evaluations{}, errors.New("the content type must be application/json")
+	if sent := r.Header.Get("Content-Type"); sent != "application/json" { // as nearly all say it
+		if kind, _, err := mime.ParseMediaType(sent); err != nil || kind != "application/json" {
+			return evaluations{}, errors.New("the content type must be application/json")
+		}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxEvaluation+1))
+	if r.ContentLength > maxEvaluation {
+		return evaluations{}, errors.New("the body has more than 1 MB")
+	}
+	buffer := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)) // grows only where no length is said
+	_, err := buffer.ReadFrom(io.LimitReader(r.Body, maxEvaluation+1))
+	body := buffer.Bytes()
 	switch {
 	case err != nil:
 		return evaluations{}, errors.New("the body cannot be read to its end")
