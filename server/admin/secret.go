@@ -18,6 +18,7 @@ type Rotation struct {
 	Expiry   Expiry        // of the new secret; the zero value lives as long as the client
 	JWK      string        // a public key in the place of a new secret (private_key_jwt)
 	JWKSURI  string        // or where such keys are
+	Trust    *Trust        // or whose JWTs are as good as one
 	Revision int64
 }
 
@@ -46,6 +47,10 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Invalid, "overlap: cannot be negative")
 	}
 	if err := checkKey(old, in); err != nil {
+		return nil, err
+	}
+	rule, err := checkTrust(old, in)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.makesSecret(ctx, by, opClientRotate, old); err != nil {
@@ -79,6 +84,10 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	if in.JWK != "" || in.JWKSURI != "" {
 		made.text = secret.Secret{}
 		c.Secrets[0].Hash, c.Secrets[0].JWK, c.Secrets[0].JWKSURI = nil, in.JWK, in.JWKSURI
+	}
+	if rule != nil {
+		made.text = secret.Secret{}
+		c.Secrets[0].Hash, c.Secrets[0].Trust = nil, rule
 	}
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Update(&c)); err != nil {
 		return nil, err
@@ -122,6 +131,9 @@ func (a *Admin) makesSecret(ctx context.Context, by *Actor, op Operation, c *sto
 
 // warnSecret is the warning that goes with the newest secret of a client.
 func warnSecret(c *store.Client) []string {
+	if rule := c.Secrets[0].Trust; rule != nil && rule.Wide != "" {
+		return []string{"This trust rule is wide: " + rule.Wide + "."}
+	}
 	if c.Secrets[0].IsKey() {
 		return nil // nobody can lose what only the client has
 	}
