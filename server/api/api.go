@@ -119,6 +119,7 @@ func (a *API) Mount(r *gin.Engine) {
 	}
 	m.clients()
 	m.secrets()
+	m.trust()
 	m.leaks()
 	m.roles()
 	m.grants()
