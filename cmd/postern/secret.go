@@ -33,6 +33,8 @@ func (s *session) secretTable(c *api.Client) *table {
 			label = strings.TrimSpace("key " + label)
 		case secret.JWKSURI != "":
 			label = strings.TrimSpace("keys at " + secret.JWKSURI + " " + label)
+		case secret.Trust != nil:
+			label = strings.TrimSpace("trusts " + secret.Trust.Issuer + " " + label)
 		}
 		t.add(secret.ID, label, secret.Status, expires, used, s.ago(secret.CreatedAt))
 	}
