@@ -38,6 +38,9 @@ account of any namespace, is refused without --allow-wide.`,
   postern trust add cli0123 --issuer https://token.actions.githubusercontent.com \
     --claim repository=acme/shop --claim ref=refs/heads/main`,
 		run: func(ctx context.Context, s *session, args []string) error {
+			if rule.Issuer == "" {
+				return usageError("--issuer is needed; see %s --help", s.cmd.CommandPath())
+			}
 			for _, text := range claims {
 				name, pattern, ok := strings.Cut(text, "=")
 				if !ok || name == "" {
@@ -65,7 +68,6 @@ account of any namespace, is refused without --allow-wide.`,
 	f.BoolVar(&rule.AllowWide, "allow-wide", false, "make the rule though it is too wide")
 	f.StringVar(&body.ExpiresIn, "expires", "", "when it ends, such as 90d; with the client by default")
 	f.StringVar(&body.Label, "label", "", "its name")
-	_ = c.MarkFlagRequired("issuer") // the flag is there
 	return c
 }
 
@@ -216,7 +218,7 @@ func trustReport(w *page, r *api.TrustReport) {
 		w.printf("\nrule %s\n", printable(strings.TrimSpace(t.SecretID+" "+t.Label)))
 		conditions(t.Conditions)
 	}
-	if len(r.Rules) == 0 {
-		w.println("\nNo rule was tried: the client has none, or the JWT cannot be read.")
+	if read := len(r.Conditions) > 0 && r.Conditions[0].Name != "form"; read && len(r.Rules) == 0 {
+		w.println("\nThe client has no trust rules.")
 	}
 }

@@ -51,7 +51,7 @@ func checkTrust(c *store.Client, in Rotation) (*store.TrustRule, error) {
 	}
 	rule.Wide = assertion.Wide(&rule)
 	if rule.Wide != "" && !in.Trust.AllowWide {
-		return nil, refuse(Invalid, "trust: the rule is too wide: %s; pin more, or say allow_wide", rule.Wide)
+		return nil, refuse(Invalid, "trust: the rule is too wide: %s; pin more, or allow it by allow_wide (--allow-wide)", rule.Wide)
 	}
 	return &rule, nil
 }
