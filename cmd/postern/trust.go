@@ -15,7 +15,7 @@ import (
 )
 
 func (a *remote) trustCommands() *cobra.Command {
-	return group("trust", "Manage trust rules: whose JWTs authenticate a client without a secret",
+	return group("trust", "Manage trust rules: whose JWTs do in the place of a secret",
 		a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustTestCommand())
 }
 
@@ -33,9 +33,10 @@ Each condition has to hold. In a pattern, * stands for any run without : and /.
 The issuer's keys are read where its discovery document says, unless --jwks-file
 or --jwks-uri says otherwise. A rule that is too wide, such as one for a service
 account of any namespace, is refused without --allow-wide.`,
-		example: `  postern trust add cli0123 --issuer https://kubernetes.default.svc.cluster.local \
-    --subject system:serviceaccount:shop:web
-  postern trust add cli0123 --issuer https://token.actions.githubusercontent.com \
+		example: `  postern trust add cli0123 --subject system:serviceaccount:shop:web \
+    --issuer https://kubernetes.default.svc.cluster.local
+  postern trust add cli0123 \
+    --issuer https://token.actions.githubusercontent.com \
     --claim repository=acme/shop --claim ref=refs/heads/main`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			if rule.Issuer == "" {
@@ -134,8 +135,8 @@ func (a *remote) trustRemoveCommand() *cobra.Command {
 	c := a.command(command{
 		use: "remove CLIENT RULE", short: "End a trust rule, unless someone uses it", args: cobra.ExactArgs(2),
 		long: `End a trust rule, and the tokens that were made by it. While it is in use, which
-is 24 hours after each success, that is refused with who uses it; --force ends it
-all the same.`,
+is 24 hours after each success, that is refused with who uses it; --force ends
+it all the same.`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			query := url.Values{}
 			if force {
@@ -154,9 +155,9 @@ func (a *remote) trustTestCommand() *cobra.Command {
 	c := a.command(command{
 		use: "test CLIENT (--jwt-file FILE | --jwt JWT)", short: "Say whether a JWT would authenticate a client, or why not", args: cobra.ExactArgs(1),
 		long: `Say whether a JWT would authenticate a client by one of its trust rules, and
-which condition fails. It ends with 0 when it would and with 5 when it would not.
-It uses nothing up. Other programs of this machine see what stands behind --jwt:
-prefer a file.`,
+which condition fails. It ends with 0 when it would and with 5 when not. It uses
+nothing up. Other programs of this machine see what stands behind --jwt: prefer
+a file.`,
 		example: `  postern trust test cli0123 --jwt-file /var/run/secrets/tokens/postern
   curl -s "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=https://auth.example.com" \
     -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" | jq -r .value |

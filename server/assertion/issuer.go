@@ -3,7 +3,6 @@ package assertion
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -123,7 +122,7 @@ func (r *Remote) discover(ctx context.Context, issuer string, access Access) ([]
 	if err != nil {
 		return nil, fmt.Errorf("its discovery document: %w", err)
 	}
-	said := func(name string) string { text, _ := strictjson.Text(json.RawMessage(members[name])); return text }
+	said := func(name string) string { text, _ := strictjson.Text(members[name]); return text }
 	if said("issuer") != issuer { // OpenID Connect Discovery 1.0 section 4.3
 		return nil, errors.New("its discovery document is of another issuer")
 	}

@@ -14,10 +14,28 @@ func TestMatches(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "A", false}, {"a", "ab", false}, {"a", "", false}, {"", "", true}, {"*", "", true}, {"*", "abc", true}, {"*", "a:b", false}, {"*", "a/b", false},
-		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*c", "ab:c", false}, {"a*b*c", "aXbYc", true}, {"a*b*c", "abbbc", true}, {"*-web", "a-web-web", true}, {"*ab", "aab", true},
-		{"repo:acme/shop:*", "repo:acme/shop:pull_request", true}, {"repo:acme/shop:*", "repo:acme/shop:ref:refs/heads/main", false},
-		{"repo:acme/*:ref:refs/heads/main", "repo:acme/x:ref:refs/heads/y:ref:refs/heads/main", false}, {"a.c", "abc", false}, {"a?c", "abc", false}, {"é*", "éa", true},
+		{"a", "a", true},
+		{"a", "A", false},
+		{"a", "ab", false},
+		{"a", "", false},
+		{"", "", true},
+		{"*", "", true},
+		{"*", "abc", true},
+		{"*", "a:b", false},
+		{"*", "a/b", false},
+		{"a*c", "abc", true},
+		{"a*c", "ac", true},
+		{"a*c", "ab:c", false},
+		{"a*b*c", "aXbYc", true},
+		{"a*b*c", "abbbc", true},
+		{"*-web", "a-web-web", true},
+		{"*ab", "aab", true},
+		{"repo:acme/shop:*", "repo:acme/shop:pull_request", true},
+		{"repo:acme/shop:*", "repo:acme/shop:ref:refs/heads/main", false},
+		{"repo:acme/*:ref:refs/heads/main", "repo:acme/x:ref:refs/heads/y:ref:refs/heads/main", false},
+		{"a.c", "abc", false},
+		{"a?c", "abc", false},
+		{"é*", "éa", true},
 	} {
 		if got := assertion.Matches(one.pattern, one.text); got != one.want {
 			t.Errorf("Matches(%q, %q) = %t", one.pattern, one.text, got)
