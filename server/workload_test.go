@@ -348,7 +348,11 @@ func TestWorkloadEnds(t *testing.T) {
 	if got := n.tokenOf(t, client, jwt); got.status != 401 {
 		t.Errorf("when it ended: got %d", got.status)
 	}
-	n.clock.advance(time.Hour)
+	n.clock.advance(30 * time.Minute)
+	if got := n.tokenOf(t, client, f.make(f.ofPod(n.clock.now(), nil))); got.json(t)["expires_in"] != 1800.0 {
+		t.Errorf("half an hour before the rule ends, a token lives for %v", got.json(t)["expires_in"])
+	}
+	n.clock.advance(30 * time.Minute)
 	jwt = f.make(f.ofPod(n.clock.now(), nil))
 	if got := n.tokenOf(t, client, jwt); got.status != 401 {
 		t.Errorf("when the rule ended: got %d", got.status)
@@ -593,6 +597,15 @@ func TestWorkloadWhatIsNoRuleIsRefused(t *testing.T) {
 	if got := n.rest(t, "POST", "/clients/"+client+"/secrets", of(nil)); got.status != 409 {
 		t.Errorf("a client that is sent as a bearer: got %d %s", got.status, got.body)
 	}
+}
+
+// The console lists rules among the client's secrets.
+func TestWorkloadConsoleShowsTrustRules(t *testing.T) {
+	n := start(t)
+	client := string(n.Example.Client.ID)
+	rule := n.trust(t, client, map[string]any{"issuer": "https://cluster.example", "subject": pod})
+	got := n.console(t).want(t, http.StatusOK, "/console/clients/"+client, nil)
+	says(t, got, "Trusts https://cluster.example: workload", rule+"/retire")
 }
 
 // The log says why, without the JWT.

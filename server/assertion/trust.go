@@ -106,7 +106,7 @@ func (w *Workload) Conditions(now time.Time, issuer string) []Condition {
 	switch {
 	case !now.Before(w.Expires):
 		expiry.Fault = "it is expired"
-	case w.Expires.Sub(now) > maxWorkloadLife+leeway, w.Expires.Sub(w.issued) > maxWorkloadLife:
+	case w.Expires.Sub(w.issued) > maxWorkloadLife: // and iat is not after now, see below
 		expiry.Fault = "it is good for more than 24 hours"
 	}
 	begin := Condition{Name: "begin", Want: "iat and nbf not after now", Got: written(later(w.issued, w.notBefore))}
