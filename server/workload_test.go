@@ -464,6 +464,10 @@ func TestWorkloadTheAPIServerWantsItsCAAndAToken(t *testing.T) {
 		if got := ask(); got != 401 {
 			t.Errorf("%s, with no good token: got %d", name, got)
 		}
+		n.clock.advance(11 * time.Second)
+		if said := n.trustTest(t, client, f.make(f.ofPod(n.clock.now(), nil))).body; !strings.Contains(said, "token_file: it has no bearer token") || strings.Contains(said, dir) {
+			t.Errorf("%s, with no good token: the test says %s", name, said)
+		}
 		n.want(t, 200, "DELETE", "/clients/"+client+"/secrets/"+rule+"?force=true", nil)
 		n.clock.advance(6 * time.Minute)
 	}
@@ -586,6 +590,7 @@ func TestWorkloadWhatIsNoRuleIsRefused(t *testing.T) {
 		"a claim without name": of(claims(pair("", "x"))),
 		"an empty pattern":     of(claims(pair("team", ""))),
 		"the audience":         of(claims(pair("aud", "x"))),
+		"the subject":          of(claims(pair("/sub", "x"))),
 		"a claim twice":        of(claims(pair("team", "x"), pair("team", "y"))),
 		"a key beside it":      {"trust": map[string]any{"issuer": "https://cluster.example", "subject": pod}, "jwk": key.jwk(), "keep": true},
 	} {

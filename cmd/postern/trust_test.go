@@ -88,8 +88,8 @@ func TestWorkloadGuideConfigures(t *testing.T) {
 	}
 }
 
-// A file of outbound.issuers that cannot be used is heard of at the start, and
-// nothing of it is said.
+// A file of outbound.issuers that cannot be used is heard of at the start; nothing
+// of it is said.
 func TestWorkloadIssuersNeedTheirFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("two words"), 0o600); err != nil {
@@ -100,7 +100,7 @@ func TestWorkloadIssuersNeedTheirFiles(t *testing.T) {
 		"no CA file": {URL: cluster, CAFile: file + "x"}, "no PEM": {URL: cluster, CAFile: file}, "no token file": {URL: cluster, TokenFile: file + "x"}, "no token": {URL: cluster, TokenFile: file},
 	} {
 		_, err := issuers([]config.Issuer{i})
-		if err == nil || !strings.Contains(err.Error(), "outbound.issuers: "+cluster) || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "words") {
+		if err == nil || !strings.Contains(err.Error(), "outbound.issuers: "+cluster) || !strings.Contains(err.Error(), "_file: ") || strings.Contains(err.Error(), "words") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -26,8 +27,8 @@ type Access struct {
 	TokenFile string // a bearer token; empty is none
 }
 
-// Check returns an error where a file cannot be used, which names it and holds
-// nothing of it.
+// Check returns an error where a file cannot be used. It says which of the two, and
+// neither where it is nor what is in it: who may test a rule sees it, too.
 func (a Access) Check() error {
 	_, _, err := a.read()
 	return err
@@ -37,23 +38,30 @@ func (a Access) read() (roots *x509.CertPool, bearer string, err error) {
 	if a.CAFile != "" {
 		text, err := os.ReadFile(a.CAFile)
 		if err != nil {
-			return nil, "", fmt.Errorf("ca_file: %w", err)
+			return nil, "", fmt.Errorf("ca_file: %w", withoutPath(err))
 		}
 		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(text) {
-			return nil, "", fmt.Errorf("ca_file: %s has no certificate in PEM", a.CAFile)
+			return nil, "", errors.New("ca_file: it has no certificate in PEM")
 		}
 	}
 	if a.TokenFile != "" {
 		text, err := os.ReadFile(a.TokenFile)
 		if err != nil {
-			return nil, "", fmt.Errorf("token_file: %w", err)
+			return nil, "", fmt.Errorf("token_file: %w", withoutPath(err))
 		}
 		bearer = strings.TrimSpace(string(text))
 		if bearer == "" || len(bearer) > maxLength || strings.ContainsFunc(bearer, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return nil, "", fmt.Errorf("token_file: %s has no bearer token", a.TokenFile)
+			return nil, "", errors.New("token_file: it has no bearer token")
 		}
 	}
 	return roots, bearer, nil
+}
+
+func withoutPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
 }
 
 // Signed returns nil if a key of the rule's issuer made the JWT's signature. The

@@ -60,6 +60,9 @@ func checkClaim(c store.TrustClaim) error {
 	case "iss", "sub", "aud", "exp", "iat", "nbf":
 		return fmt.Errorf("%s is asked of every JWT already; issuer and subject have fields of their own", c.Name)
 	}
+	if strings.HasPrefix(c.Name, "/") && strings.Count(c.Name, "/") == 1 { // else sub would go by two names
+		return errors.New("a JSON pointer leads into a claim; write the name of a whole one without the slash")
+	}
 	if c.Name == "" || len(c.Name) > maxPattern {
 		return fmt.Errorf("a name has 1 to %d bytes", maxPattern)
 	}

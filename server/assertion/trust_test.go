@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"postern/server/assertion"
+	"postern/store"
 )
 
 func TestMatches(t *testing.T) {
@@ -61,6 +62,30 @@ func FuzzMatches(f *testing.F) {
 		same := regexp.MustCompile(`(?s)\A` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `[^:/]*`) + `\z`)
 		if got := assertion.Matches(pattern, text); got != same.MatchString(text) {
 			t.Errorf("Matches(%q, %q) = %t", pattern, text, got)
+		}
+	})
+}
+
+// FuzzWorkload: whatever a JWT says, what is taken has every claim that counts, a
+// rule that names another issuer never holds, and no pointer leads astray.
+func FuzzWorkload(f *testing.F) {
+	f.Add(`{"iss":"a","sub":"b","aud":["c"],"exp":2000000000,"iat":1999999999,"d":{"e":["f",1,true,null]}}`, "/d/e")
+	f.Add(`{"iss":"a","sub":"b","aud":"c","exp":2e9,"iat":1.5,"~":{"/":{}}}`, "/~0/~1")
+	f.Add(`{"iss":"a","sub":"b","aud":[1]}`, "/")
+	f.Fuzz(func(t *testing.T, claims, name string) {
+		w, err := assertion.ParseWorkload(b64([]byte(`{"alg":"ES256"}`)) + "." + b64([]byte(claims)) + ".c2ln")
+		if err != nil {
+			return
+		}
+		if w.Issuer == "" || w.Subject == "" || w.Expires.IsZero() {
+			t.Errorf("taken without a claim: %+v", w)
+		}
+		if assertion.Broken(w.Conditions(w.Expires, "c")) == nil {
+			t.Error("it is good when it is over")
+		}
+		met := w.Meets(&store.TrustRule{Issuer: w.Issuer + "x", Subject: "*", Claims: []store.TrustClaim{{Name: name, Pattern: "*"}}})
+		if len(met) != 3 || met[0].Fault == "" {
+			t.Errorf("a rule of another issuer: %+v", met)
 		}
 	})
 }
