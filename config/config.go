@@ -153,7 +153,8 @@ type OTel struct {
 
 // Outbound is about the calls Postern makes itself.
 type Outbound struct {
-	Allow []netip.Prefix `koanf:"allow" doc:"private addresses and networks that webhooks and key URLs may reach, besides all public ones"`
+	Allow   []netip.Prefix `koanf:"allow" doc:"private addresses and networks that webhooks and key URLs may reach, besides all public ones"`
+	Issuers []Issuer       `koanf:"issuers" doc:"issuers of workloads' tokens whose keys take a CA or a bearer token to read, such as the API server of Kubernetes"`
 }
 
 // Mail is the server by which people are told what concerns them.

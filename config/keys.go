@@ -99,7 +99,11 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-const groupTeams = "list of group=team"
+// The lists whose items may have commas in them.
+const (
+	groupTeams = "list of group=team"
+	issuers    = "list of issuers, each with ca_file=FILE and token_file=FILE"
+)
 
 // typeName says in words what at points to; empty for a section.
 func typeName(at any) string {
@@ -122,6 +126,8 @@ func typeName(at any) string {
 		return "list of networks"
 	case *[]GroupTeam:
 		return groupTeams
+	case *[]Issuer:
+		return issuers
 	}
 	return ""
 }

@@ -30,6 +30,8 @@ func another(t *testing.T, k config.Key) string {
 		return "10.0.0.0/8,fd00::/8"
 	case "list of group=team":
 		return "CN=ops,OU=groups=ops;readers=read"
+	case "list of issuers, each with ca_file=FILE and token_file=FILE":
+		return "https://a.example ca_file=a,b.crt token_file=t;https://b.example/x token_file=t"
 	}
 	for value := range strings.SplitSeq(k.Type, "|") {
 		if value != k.Default {

@@ -45,17 +45,11 @@ func yamlValue(at any, redact bool) string {
 		}
 		return strconv.Quote(at.Reveal())
 	case *[]netip.Prefix:
-		items := make([]string, len(*at))
-		for i, p := range *at {
-			items[i] = strconv.Quote(p.String())
-		}
-		return "[" + strings.Join(items, ", ") + "]"
+		return quoted(*at)
 	case *[]GroupTeam:
-		items := make([]string, len(*at))
-		for i, g := range *at {
-			items[i] = strconv.Quote(g.String())
-		}
-		return "[" + strings.Join(items, ", ") + "]"
+		return quoted(*at)
+	case *[]Issuer:
+		return quoted(*at)
 	case *[]Lifetime:
 		return "[" + strings.ReplaceAll(format(at), ",", ", ") + "]"
 	}
@@ -63,4 +57,13 @@ func yamlValue(at any, redact bool) string {
 		return text
 	}
 	return `""`
+}
+
+// quoted writes a list of texts.
+func quoted[T fmt.Stringer](list []T) string {
+	items := make([]string, len(list))
+	for i, v := range list {
+		items[i] = strconv.Quote(v.String())
+	}
+	return "[" + strings.Join(items, ", ") + "]"
 }

@@ -44,6 +44,8 @@ func parse(at any, text string) (err error) {
 		*at, err = parseList(text, parsePrefix)
 	case *[]GroupTeam:
 		*at, err = parseGroupTeams(text)
+	case *[]Issuer:
+		*at, err = parseIssuers(text)
 	}
 	return err
 }
@@ -94,6 +96,8 @@ func format(at any) string {
 		return formatList(*at)
 	case *[]GroupTeam:
 		return joined(*at, ";")
+	case *[]Issuer:
+		return joined(*at, ";")
 	}
 	return fmt.Sprint(at) // a Lifetime or a Rate
 }
@@ -138,7 +142,7 @@ func asText(at, value any) (string, error) {
 			}
 			items[i] = text
 		}
-		if want == groupTeams {
+		if want == groupTeams || want == issuers {
 			return strings.Join(items, "\n"), nil
 		}
 		return strings.Join(items, ","), nil

@@ -117,3 +117,32 @@ func TestTeamsOfGroups(t *testing.T) {
 		}
 	}
 }
+
+func TestIssuersWithFiles(t *testing.T) {
+	const cluster, ca = "https://kubernetes.default.svc.cluster.local", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+	c, _, err := load("outbound: {issuers: ['"+cluster+" ca_file="+ca+" token_file=t,o=k', 'https://b.example/x  token_file=t']}", nil, nil)
+	want := []config.Issuer{{URL: cluster, CAFile: ca, TokenFile: "t,o=k"}, {URL: "https://b.example/x", TokenFile: "t"}}
+	if err != nil || !slices.Equal(c.Outbound.Issuers, want) {
+		t.Errorf("got %v, %v; want %v", c.Outbound.Issuers, err, want)
+	}
+	var printed strings.Builder
+	if err := c.Print(&printed, true); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := load(printed.String(), nil, nil)
+	if err != nil || !slices.Equal(again.Outbound.Issuers, want) {
+		t.Errorf("printed and read again: got %v, %v", again.Outbound.Issuers, err)
+	}
+	c, _, err = load("", []string{"POSTERN_OUTBOUND_ISSUERS=" + cluster + " ca_file=" + ca + ";"}, nil)
+	if err != nil || len(c.Outbound.Issuers) != 1 || c.Outbound.Issuers[0].CAFile != ca {
+		t.Errorf("of the environment: got %v, %v", c.Outbound.Issuers, err)
+	}
+	for _, bad := range []string{
+		cluster, "http://a.example ca_file=x", "a.example ca_file=x", "https://u:p@a.example ca_file=x", cluster + " ca_file=", cluster + " ca_file=a b", cluster + " ca=a", cluster + " ca_file=a ca_file=b",
+		cluster + " ca_file=a;" + cluster + " ca_file=b",
+	} {
+		if _, _, err := load("", []string{"POSTERN_OUTBOUND_ISSUERS=" + bad}, nil); err == nil || !strings.Contains(err.Error(), "POSTERN_OUTBOUND_ISSUERS") || strings.Contains(err.Error(), "u:p") {
+			t.Errorf("%q: got %v, want a fault", bad, err)
+		}
+	}
+}

@@ -79,9 +79,11 @@ type Options struct {
 
 	UsageInterval, UsageRetention time.Duration
 
-	OutboundAllow []netip.Prefix      // what webhooks may reach besides public addresses
-	OutboundRoots *x509.CertPool      // whom they believe; nil means the system's
-	Mail          *notify.MailOptions // nil: no mail is sent
+	OutboundAllow []netip.Prefix // what webhooks may reach besides public addresses
+	OutboundRoots *x509.CertPool // whom they believe; nil means the system's
+	// Issuers says what it takes to ask issuers of workloads for their keys, by URL.
+	Issuers map[string]assertion.Access
+	Mail    *notify.MailOptions // nil: no mail is sent
 
 	OIDC           *console.OIDC     // the identity provider of the console, but its HTTP; nil is none
 	CreateAccounts bool              // for whom it vouches
@@ -113,6 +115,7 @@ type Server struct {
 	notify   *notify.Deliverer
 	remind   *reminding
 	slow     *slow.Checker
+	remote   *assertion.Remote
 	admin    *admin.Admin
 	oauth    *oauth.Handler
 	api      *api.API
@@ -182,11 +185,12 @@ func (s *Server) rooms() error {
 	if s.notify, err = s.deliverer(); err != nil {
 		return err
 	}
+	s.remote = &assertion.Remote{Client: s.outbound(), Access: o.Issuers, Now: o.Now}
 	s.admin = admin.New(admin.Options{
 		Store: s.state, State: s.state, Policy: s.policy, Keys: s.keys, Sealer: s.sealer, CursorKey: cursorKey, Issuer: o.Issuer,
 		DefaultExpiry: o.DefaultExpiry, MaxExpiry: o.MaxExpiry, NeverAllowed: o.NeverAllowed,
 		ExpiryChoices: o.ExpiryChoices, UsageRetention: o.UsageRetention, Node: s.node, OnLeak: s.metrics.Leaked,
-		FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
+		Remote: s.remote, FlushUsage: s.usage.Flush, Refusals: s.merger, Now: o.Now, Log: o.Log,
 		MayMail: o.Mail != nil, Wake: s.notify.Wake,
 		CreateAccounts: o.CreateAccounts, GroupTeams: o.GroupTeams, Age: s.state.Age,
 		Facts: admin.SystemFacts{Version: o.Version, Store: cmp.Or(o.Driver, "sqlite"), Config: o.Config, StartedAt: store.At(o.Now())},
@@ -242,7 +246,7 @@ func (s *Server) doors() error {
 		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
-		Failures: failures, Slow: s.slow, Remote: &assertion.Remote{Client: s.outbound(), Now: o.Now}, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
+		Failures: failures, Slow: s.slow, Remote: s.remote, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
 		Certificates: s.certs, MTLSURL: o.MTLSURL,
 		Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})

@@ -96,19 +96,20 @@ const ProfileFAPI2 Profile = "fapi2"
 // ClientSecret is one secret of a client, never its text, or what stands in its
 // place.
 type ClientSecret struct {
-	ID         SecretID `json:"id"`
-	Label      string   `json:"label,omitempty"`
-	Hash       []byte   `json:"hash,omitempty"`      // SHA-256 of the whole text
-	SlowHash   string   `json:"slow_hash,omitempty"` // of an imported secret; Hash is empty then
-	JWK        string   `json:"jwk,omitempty"`       // a public key in the place of a secret (private_key_jwt)
-	JWKSURI    string   `json:"jwks_uri,omitempty"`  // or where such keys are
-	X5T        string   `json:"x5t,omitempty"`       // thumbprint (x5t#S256) of a certificate in the place of a secret (RFC 8705 section 2.2)
-	CertName   string   `json:"cert_name,omitempty"` // or its name, in one of a trusted authority (section 2.1); see certificate.CheckName
-	Generation int64    `json:"generation"`
-	CreatedAt  Time     `json:"created_at"`
-	ExpiresAt  Time     `json:"expires_at,omitempty"`
-	RevokedAt  Time     `json:"revoked_at,omitempty"`
-	LeakedAt   Time     `json:"leaked_at,omitempty"` // it, or a token it minted, was reported as leaked
+	ID         SecretID   `json:"id"`
+	Label      string     `json:"label,omitempty"`
+	Hash       []byte     `json:"hash,omitempty"`      // SHA-256 of the whole text
+	SlowHash   string     `json:"slow_hash,omitempty"` // of an imported secret; Hash is empty then
+	JWK        string     `json:"jwk,omitempty"`       // a public key in the place of a secret (private_key_jwt)
+	JWKSURI    string     `json:"jwks_uri,omitempty"`  // or where such keys are
+	X5T        string     `json:"x5t,omitempty"`       // thumbprint (x5t#S256) of a certificate in the place of a secret (RFC 8705 section 2.2)
+	CertName   string     `json:"cert_name,omitempty"` // or its name, in one of a trusted authority (section 2.1); see certificate.CheckName
+	Trust      *TrustRule `json:"trust,omitempty"`     // or whose JWTs are as good; never changed
+	Generation int64      `json:"generation"`
+	CreatedAt  Time       `json:"created_at"`
+	ExpiresAt  Time       `json:"expires_at,omitempty"`
+	RevokedAt  Time       `json:"revoked_at,omitempty"`
+	LeakedAt   Time       `json:"leaked_at,omitempty"` // it, or a token it minted, was reported as leaked
 }
 
 // SlowSecret returns the client's imported secret that is kept by a slow hash
@@ -136,10 +137,10 @@ func SlowCost(hash string) string {
 	return cut(cut(hash))
 }
 
-// IsKey reports whether the client signs with a key of its own, and no secret of
-// this entry is known to anybody else.
+// IsKey reports whether the client signs with a key of its own, or an issuer does
+// for it, and no secret of this entry is known to anybody else.
 func (s *ClientSecret) IsKey() bool {
-	return s.JWK != "" || s.JWKSURI != "" || s.X5T != "" || s.CertName != ""
+	return s.JWK != "" || s.JWKSURI != "" || s.X5T != "" || s.CertName != "" || s.Trust != nil
 }
 
 // Live reports whether the secret can be used at a time, as far as the secret

@@ -14,7 +14,7 @@ func adminCommands() []*cobra.Command {
 	a := &remote{}
 	talking := []*cobra.Command{
 		a.webhookCommands(), a.importCommands(),
-		a.clientCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(), a.teamCommands(), a.meCommands(),
+		a.clientCommands(), a.trustCommands(), a.roleCommands(), a.grantCommands(), a.apiCommands(), a.workspaceCommands(), a.accountCommands(), a.teamCommands(), a.meCommands(),
 		a.tokenCommands(), a.checkCommand(), a.endpointsCommand(), a.keyCommands(), a.systemCommand(), a.overviewCommand(), a.usageCommand(), a.auditCommands(), a.doctorCommand(),
 		a.applyCommand(), a.diffCommand(),
 	}

@@ -45,6 +45,8 @@ func TestScript(t *testing.T) {
 			"exits":     exitsStory,
 			"introduce": introduceStory,
 			"code":      codeStory,
+			"workload":  workloadStory,
+			"guide":     guideStory,
 		},
 	})
 }

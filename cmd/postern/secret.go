@@ -37,6 +37,8 @@ func (s *session) secretTable(c *api.Client) *table {
 			label = strings.TrimSpace("certificate " + secret.X5T[:8] + " " + label)
 		case secret.CertName != "":
 			label = strings.TrimSpace("certificate of " + secret.CertName + " " + label)
+		case secret.Trust != nil:
+			label = strings.TrimSpace("trusts " + secret.Trust.Issuer + " " + label)
 		}
 		t.add(secret.ID, label, secret.Status, expires, used, s.ago(secret.CreatedAt))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"postern/config"
 	"postern/server"
+	"postern/server/assertion"
 	"postern/server/console"
 	"postern/server/keys"
 	"postern/server/limit"
@@ -214,6 +215,9 @@ func (n *node) connect(ctx context.Context) error {
 			return fmt.Errorf("server.mtls_ca_file: %w", err)
 		}
 	}
+	if o.Issuers, err = issuers(n.cfg.Outbound.Issuers); err != nil {
+		return err
+	}
 	if n.cfg.OTel.Endpoint != "" {
 		if n.traces, o.Trace, err = telemetry.Traces(ctx, n.cfg.OTel.Endpoint, version, n.log); err != nil {
 			return fmt.Errorf("otel.endpoint: %w", err)
@@ -234,6 +238,20 @@ func authorities(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s has no certificate in PEM", file)
 	}
 	return pool, nil
+}
+
+// issuers says what it takes to ask issuers of workloads for their keys. Files
+// that cannot be used now are a mistake to hear of at the start.
+func issuers(list []config.Issuer) (map[string]assertion.Access, error) {
+	out := map[string]assertion.Access{}
+	for _, i := range list {
+		access := assertion.Access{CAFile: i.CAFile, TokenFile: i.TokenFile}
+		if err := access.Check(); err != nil {
+			return nil, fmt.Errorf("outbound.issuers: %s: %w", i.URL, err)
+		}
+		out[i.URL] = access
+	}
+	return out, nil
 }
 
 // serverOptions says the configuration in the server's terms.

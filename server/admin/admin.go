@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"postern/policy"
+	"postern/server/assertion"
 	"postern/server/audit"
 	"postern/server/keys"
 	"postern/store"
@@ -69,7 +70,8 @@ type Options struct {
 
 	Sealer    *audit.Sealer // checks audit chains
 	CursorKey []byte        // seals the cursors of lists; 32 bytes
-	// Issuer is the audience of Postern's own API without a path.
+	// Issuer is the audience of Postern's own API without a path, and of JWTs of
+	// workloads as it is.
 	Issuer string
 
 	DefaultExpiry time.Duration   // of a new client; 0 means 90 days
@@ -90,6 +92,7 @@ type Options struct {
 	Facts SystemFacts
 	Age   func() time.Duration // of the state; may be nil
 
+	Remote     *assertion.Remote           // where keys of foreign issuers are read; nil reads none
 	FlushUsage func(context.Context) error // so that an answer includes this node's own; may be nil
 	MayMail    bool                        // whether mail is configured
 	Wake       func()                      // called when there is something to deliver; may be nil

@@ -38,6 +38,7 @@ var (
 	opClientConfirm = Operation{Name: "client.confirm", Method: "POST", Path: root + "/clients/{client}/confirm", Tag: "clients", Text: "Confirm that the secret is saved, which activates the client"}
 	opClientRotate  = Operation{Name: "client.rotate", Method: "POST", Path: root + "/clients/{client}/secrets", Tag: "clients", Text: "Make a new secret; the old ones end after an overlap"}
 	opSecretRevoke  = Operation{Name: "client.secret.revoke", Method: "DELETE", Path: root + "/clients/{client}/secrets/{secret}", Tag: "clients", Text: "End one secret, and the tokens it minted; refused while it is in use unless forced"}
+	opTrustTest     = Operation{Name: "client.trust.test", Method: "POST", Path: root + "/clients/{client}/trust/test", Tag: "clients", Text: "Say whether a JWT would authenticate a client by its trust rules, and which condition fails"}
 	opClientRevoke  = Operation{Name: "client.revoke", Method: "POST", Path: root + "/clients/{client}/revoke", Tag: "clients", Text: "Revoke a client: nothing of it works any more, at once"}
 	opClientRestore = Operation{Name: "client.restore", Method: "POST", Path: root + "/clients/{client}/restore", Tag: "clients", Text: "Restore a revoked client: its secrets work again, its old access tokens stay dead"}
 	opClientDelete  = Operation{Name: "client.delete", Method: "DELETE", Path: root + "/clients/{client}", Tag: "clients", Text: "Delete a revoked client for ever"}
@@ -133,7 +134,7 @@ var (
 // Operations returns every operation: the catalogue of Postern's own API.
 func Operations() []Operation {
 	return []Operation{
-		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke,
+		opClientCreate, opClientList, opClientGet, opClientEdit, opClientConfirm, opClientRotate, opSecretRevoke, opTrustTest,
 		opClientRevoke, opClientRestore, opClientDelete, opClientImport, opClientUnused,
 		opWebhookCreate, opWebhookList, opWebhookGet, opWebhookEdit, opWebhookDelete, opWebhookRotate, opWebhookTest,
 		opWebhookDeliveries, opDeliveryRetry,

@@ -27,6 +27,7 @@ func (w *world) each(by *admin.Actor) map[string]error {
 	_, errs["client.edit"] = w.EditClient(ctx, by, c, admin.ClientEdit{Name: new("x")})
 	_, errs["client.confirm"] = w.ConfirmClient(ctx, by, c)
 	_, errs["client.rotate"] = w.RotateSecret(ctx, by, c, admin.Rotation{})
+	_, errs["client.trust.test"] = w.TestTrust(ctx, by, c, "x")
 	_, errs["client.secret.revoke"] = w.RevokeSecret(ctx, by, c, w.made.Example.SecretID)
 	_, errs["client.revoke"] = w.RevokeClient(ctx, by, c, "")
 	_, errs["client.restore"] = w.RestoreClient(ctx, by, c)

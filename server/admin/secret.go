@@ -21,6 +21,7 @@ type Rotation struct {
 	JWKSURI  string        // or where such keys are
 	Cert     string        // or a certificate, in PEM (RFC 8705 section 2.2)
 	CertName string        // or its name, where an authority issues it (section 2.1); see certificate.CheckName
+	Trust    *Trust        // or whose JWTs are as good as one
 	Revision int64
 }
 
@@ -49,6 +50,10 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 		return nil, refuse(Invalid, "overlap: cannot be negative")
 	}
 	if err := checkKey(old, in, a.Now()); err != nil {
+		return nil, err
+	}
+	rule, err := checkTrust(old, in)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.makesSecret(ctx, by, opClientRotate, old); err != nil {
@@ -82,6 +87,10 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	if in.isKey() {
 		made.text = secret.Secret{}
 		in.fill(&c.Secrets[0])
+	}
+	if rule != nil {
+		made.text = secret.Secret{}
+		c.Secrets[0].Hash, c.Secrets[0].Trust = nil, rule
 	}
 	if err := a.change(ctx, by, entry{operation: opClientRotate.Name, workspace: c.Workspace, before: old, after: &c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, store.Update(&c)); err != nil {
 		return nil, err
@@ -165,6 +174,9 @@ func (a *Admin) makesSecret(ctx context.Context, by *Actor, op Operation, c *sto
 
 // warnSecret is the warning that goes with the newest secret of a client.
 func warnSecret(c *store.Client) []string {
+	if rule := c.Secrets[0].Trust; rule != nil && rule.Wide != "" {
+		return []string{"This trust rule is wide: " + rule.Wide + "."}
+	}
 	if c.Secrets[0].IsKey() {
 		return nil // nobody can lose what only the client has
 	}

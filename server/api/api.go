@@ -122,6 +122,7 @@ func (a *API) Mount(r *gin.Engine) {
 	}
 	m.clients()
 	m.secrets()
+	m.trust()
 	m.leaks()
 	m.roles()
 	m.grants()

@@ -47,26 +47,27 @@ type Client struct {
 
 // Secret is what is shown of a secret: never its text, nor a hash of it.
 type Secret struct {
-	ID               string `json:"id"`
-	Label            string `json:"label"`
-	Status           string `json:"status" enum:"active,expired,revoked"`
-	JWK              string `json:"jwk,omitempty" doc:"A public key in the place of a secret (private_key_jwt)."`
-	JWKSURI          string `json:"jwks_uri,omitempty" doc:"Where such keys are."`
-	X5T              string `json:"x5t#S256,omitempty" doc:"Thumbprint of a certificate in the place of a secret (self_signed_tls_client_auth)."`
-	CertName         string `json:"certificate_name,omitempty" doc:"Or its name (tls_client_auth)."`
-	CreatedAt        Time   `json:"created_at"`
-	ExpiresAt        Time   `json:"expires_at"`
-	RevokedAt        Time   `json:"revoked_at"`
-	LeakedAt         Time   `json:"leaked_at" doc:"When it, or an access token it minted, was first reported as leaked."`
-	LastUsedAt       Time   `json:"last_used_at"`
-	LastUsedFrom     string `json:"last_used_from,omitempty"`
-	LastUsedEndpoint string `json:"last_used_endpoint,omitempty"`
+	ID               string      `json:"id"`
+	Label            string      `json:"label"`
+	Status           string      `json:"status" enum:"active,expired,revoked"`
+	JWK              string      `json:"jwk,omitempty" doc:"A public key in the place of a secret (private_key_jwt)."`
+	JWKSURI          string      `json:"jwks_uri,omitempty" doc:"Where such keys are."`
+	X5T              string      `json:"x5t#S256,omitempty" doc:"Thumbprint of a certificate in the place of a secret (self_signed_tls_client_auth)."`
+	CertName         string      `json:"certificate_name,omitempty" doc:"Or its name (tls_client_auth)."`
+	Trust            *TrustShown `json:"trust,omitempty" doc:"A trust rule in the place of a secret: whose JWTs are as good."`
+	CreatedAt        Time        `json:"created_at"`
+	ExpiresAt        Time        `json:"expires_at"`
+	RevokedAt        Time        `json:"revoked_at"`
+	LeakedAt         Time        `json:"leaked_at" doc:"When it, or an access token it minted, was first reported as leaked."`
+	LastUsedAt       Time        `json:"last_used_at"`
+	LastUsedFrom     string      `json:"last_used_from,omitempty"`
+	LastUsedEndpoint string      `json:"last_used_endpoint,omitempty"`
 }
 
 // NewSecret is the one answer that holds a secret's text.
 type NewSecret struct {
 	ClientID     string   `json:"client_id"`
-	ClientSecret string   `json:"client_secret" doc:"Shown this once; empty where a key was added."`
+	ClientSecret string   `json:"client_secret" doc:"Shown this once; empty where a key or a trust rule was added."`
 	SecretID     string   `json:"secret_id"`
 	Warnings     []string `json:"warnings"`
 	Client       *Client  `json:"client"`
@@ -342,7 +343,7 @@ func (m *mounted) wireClient(v *admin.ClientView) *Client {
 			status = "expired"
 		}
 		out.Secrets = append(out.Secrets, Secret{
-			ID: string(s.ID), Label: s.Label, Status: status, JWK: s.JWK, JWKSURI: s.JWKSURI, X5T: s.X5T, CertName: s.CertName, CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt), LeakedAt: Time(s.LeakedAt),
+			ID: string(s.ID), Label: s.Label, Status: status, JWK: s.JWK, JWKSURI: s.JWKSURI, X5T: s.X5T, CertName: s.CertName, Trust: wireTrust(s.Trust), CreatedAt: Time(s.CreatedAt), ExpiresAt: Time(s.ExpiresAt), RevokedAt: Time(s.RevokedAt), LeakedAt: Time(s.LeakedAt),
 			LastUsedAt: Time(use.SuccessAt), LastUsedFrom: use.SuccessAddress, LastUsedEndpoint: use.SuccessEndpoint,
 		})
 	}

@@ -76,7 +76,7 @@ func TestOpenAPIDescribesEveryOperation(t *testing.T) {
 			if strings.Contains(known[name].Path, "{") {
 				errors = append(errors, "404")
 			}
-			if method != "get" && name != "check" {
+			if method != "get" && name != "check" && name != "client.trust.test" {
 				errors = append(errors, "409")
 			}
 			for _, p := range op.Parameters {

@@ -57,10 +57,11 @@ var samples = map[string]any{
 //
 //nolint:gochecknoglobals // a constant table
 var requests = map[string]any{
-	"client.create": map[string]any{"name": "shop backend", "workspace": "default", "description": "Places orders for the shop.", "roles": []any{"example-reader"}, "expires_in": "90d"},
-	"client.edit":   map[string]any{"description": "Places orders.", "addresses": []any{"203.0.113.0/24"}},
-	"client.revoke": map[string]any{"reason": "the shop moved"},
-	"client.rotate": map[string]any{"label": "from the pipeline", "overlap": "24h"},
+	"client.create":     map[string]any{"name": "shop backend", "workspace": "default", "description": "Places orders for the shop.", "roles": []any{"example-reader"}, "expires_in": "90d"},
+	"client.edit":       map[string]any{"description": "Places orders.", "addresses": []any{"203.0.113.0/24"}},
+	"client.revoke":     map[string]any{"reason": "the shop moved"},
+	"client.rotate":     map[string]any{"label": "from the pipeline", "overlap": "24h"},
+	"client.trust.test": map[string]any{"jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIn0.c2lnbmF0dXJl"},
 	"role.create": map[string]any{"workspace": "default", "name": "clerk", "description": "Reads and writes orders.", "rules": []any{
 		map[string]any{"api": "example", "methods": "GET HEAD", "path": "/orders/**", "scope": "orders:read"},
 	}},

@@ -10,14 +10,15 @@ import (
 
 // Rotate is the body of POST /clients/{client}/secrets.
 type Rotate struct {
-	Label     string `json:"label,omitempty" maxLength:"200"`
-	Overlap   string `json:"overlap,omitempty" doc:"How long the old secrets go on, such as 1h, 24h or 7d; empty ends them now."`
-	Keep      bool   `json:"keep,omitempty" doc:"The old secrets go on as they are."`
-	ExpiresIn string `json:"expires_in,omitempty" doc:"Of the new secret; empty lives as long as the client."`
-	JWK       string `json:"jwk,omitempty" maxLength:"4096" doc:"A public key (RFC 7517) in the place of a new secret, for private_key_jwt."`
-	JWKSURI   string `json:"jwks_uri,omitempty" maxLength:"1024" doc:"Or where such keys are: an https URL."`
-	Cert      string `json:"certificate,omitempty" maxLength:"16384" doc:"Or a certificate in PEM, for mutual TLS (self_signed_tls_client_auth)."`
-	CertName  string `json:"certificate_name,omitempty" maxLength:"1024" doc:"Or its name in one of a trusted authority (tls_client_auth): subject:CN=ci,O=Example, dns:, uri:, ip: or email: and the name."`
+	Label     string     `json:"label,omitempty" maxLength:"200"`
+	Overlap   string     `json:"overlap,omitempty" doc:"How long the old secrets go on, such as 1h, 24h or 7d; empty ends them now."`
+	Keep      bool       `json:"keep,omitempty" doc:"The old secrets go on as they are."`
+	ExpiresIn string     `json:"expires_in,omitempty" doc:"Of the new secret; empty lives as long as the client."`
+	JWK       string     `json:"jwk,omitempty" maxLength:"4096" doc:"A public key (RFC 7517) in the place of a new secret, for private_key_jwt."`
+	JWKSURI   string     `json:"jwks_uri,omitempty" maxLength:"1024" doc:"Or where such keys are: an https URL."`
+	Cert      string     `json:"certificate,omitempty" maxLength:"16384" doc:"Or a certificate in PEM, for mutual TLS (self_signed_tls_client_auth)."`
+	CertName  string     `json:"certificate_name,omitempty" maxLength:"1024" doc:"Or its name in one of a trusted authority (tls_client_auth): subject:CN=ci,O=Example, dns:, uri:, ip: or email: and the name."`
+	Trust     *TrustMake `json:"trust,omitempty" doc:"Or whose JWTs are as good: those that another issuer makes for a workload."`
 }
 
 func (m *mounted) secrets() {
@@ -72,7 +73,7 @@ func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *rotateInput) 
 		}
 	}
 	made, err := m.Admin.RotateSecret(ctx, by, in.id(), admin.Rotation{
-		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName,
+		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName, Trust: b.Trust.rule(),
 	})
 	return m.newSecret(ctx, made, err)
 }

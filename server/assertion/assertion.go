@@ -33,49 +33,64 @@ type Assertion struct {
 }
 
 // Parse reads an assertion: a JWS in compact form of an algorithm of Algorithms,
-// with the claims iss, sub, aud, exp and jti. Its errors are for the log.
+// with the claims iss, sub, aud, exp and jti, of which iss and sub are one. Where
+// they are two it returns ErrForeign. Its errors are for the log.
 func Parse(text string) (*Assertion, error) {
+	a, claims, err := signed(text)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.read(claims)
+}
+
+// signed reads a JWS in compact form, without its claims.
+func signed(text string) (*Assertion, map[string]json.RawMessage, error) {
 	parts := strings.Split(text, ".")
 	if len(text) > maxLength || len(parts) != 3 {
-		return nil, errors.New("it is no JWS of three parts and at most 16 kB")
+		return nil, nil, errors.New("it is no JWS of three parts and at most 16 kB")
 	}
 	header, err := part(parts[0])
 	if err != nil {
-		return nil, errors.New("its header: " + err.Error())
+		return nil, nil, errors.New("its header: " + err.Error())
 	}
 	// Keys come from what is registered, never from the one who is to prove that
 	// they are theirs; and what changes how it is read is not understood.
 	for _, name := range []string{"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"} {
 		if _, ok := header[name]; ok {
-			return nil, errors.New("its header has " + name)
+			return nil, nil, errors.New("its header has " + name)
 		}
 	}
 	a := &Assertion{}
 	var ok bool
 	if a.algorithm, ok = strictjson.Text(header["alg"]); !ok || !slices.Contains(Algorithms(), a.algorithm) {
-		return nil, errors.New("its alg is not one of " + strings.Join(Algorithms(), ", "))
+		return nil, nil, errors.New("its alg is not one of " + strings.Join(Algorithms(), ", "))
 	}
 	if kid, there := header["kid"]; there {
 		if a.keyID, ok = strictjson.Text(kid); !ok || len(a.keyID) > 256 {
-			return nil, errors.New("its kid is no text of at most 256 bytes")
+			return nil, nil, errors.New("its kid is no text of at most 256 bytes")
 		}
 	}
 	if a.signature, err = base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil {
-		return nil, errors.New("its signature is not base64url")
+		return nil, nil, errors.New("its signature is not base64url")
 	}
 	a.signed = []byte(parts[0] + "." + parts[1])
 	claims, err := part(parts[1])
 	if err != nil {
-		return nil, errors.New("its claims: " + err.Error())
+		return nil, nil, errors.New("its claims: " + err.Error())
 	}
-	return a, a.read(claims)
+	return a, claims, nil
 }
 
 func (a *Assertion) read(claims map[string]json.RawMessage) error {
-	for name, to := range map[string]*string{"iss": &a.Issuer, "sub": &a.Subject, "aud": &a.audience, "jti": &a.ID} {
-		var ok bool
-		if *to, ok = strictjson.Text(claims[name]); !ok || *to == "" {
-			return errors.New("its " + name + " is missing, or no text")
+	if err := a.who(claims); err != nil {
+		return err
+	}
+	if a.Issuer != a.Subject {
+		return ErrForeign
+	}
+	for name, to := range map[string]*string{"aud": &a.audience, "jti": &a.ID} {
+		if err := text(claims, name, to); err != nil {
+			return err
 		}
 	}
 	if len(a.ID) > maxID {
@@ -86,6 +101,23 @@ func (a *Assertion) read(claims map[string]json.RawMessage) error {
 	}
 	if !moment(claims["iat"], &a.issued) || !moment(claims["nbf"], &a.notBefore) {
 		return errors.New("its iat or nbf is no time")
+	}
+	return nil
+}
+
+// who reads the issuer and the subject.
+func (a *Assertion) who(claims map[string]json.RawMessage) error {
+	if err := text(claims, "iss", &a.Issuer); err != nil {
+		return err
+	}
+	return text(claims, "sub", &a.Subject)
+}
+
+// text reads a claim that is a text.
+func text(claims map[string]json.RawMessage, name string, to *string) error {
+	var ok bool
+	if *to, ok = strictjson.Text(claims[name]); !ok || *to == "" {
+		return errors.New("its " + name + " is missing, or no text")
 	}
 	return nil
 }

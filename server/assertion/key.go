@@ -36,6 +36,8 @@ type Key struct {
 	public crypto.PublicKey
 }
 
+var errPrivate = errors.New("it is a private key or a shared secret: keep it, and register its public half")
+
 // ParseKey reads a public key: a JWK (RFC 7517) of EC on P-256, of Ed25519, or of
 // RSA with 2048 bits or more. Its errors name the fault and nothing of the key.
 func ParseKey(text []byte) (*Key, error) {
@@ -45,7 +47,7 @@ func ParseKey(text []byte) (*Key, error) {
 	}
 	for _, secret := range []string{"d", "p", "q", "k"} {
 		if _, ok := members[secret]; ok {
-			return nil, errors.New("it is a private key or a shared secret: keep it, and register its public half")
+			return nil, errPrivate
 		}
 	}
 	get := func(name string) string { s, _ := strictjson.Text(members[name]); return s }
@@ -89,13 +91,9 @@ func ParseKey(text []byte) (*Key, error) {
 // ParseKeys reads a JWK Set. Keys that are no good here, of other algorithms among
 // them, are left out.
 func ParseKeys(text []byte) ([]*Key, error) {
-	members, err := strictjson.Object(text)
+	each, err := keySet(text)
 	if err != nil {
-		return nil, errors.New("it is no JWK Set: " + err.Error())
-	}
-	var each []json.RawMessage
-	if err := json.Unmarshal(members["keys"], &each); err != nil {
-		return nil, errors.New("it is no JWK Set: it has no keys")
+		return nil, err
 	}
 	var out []*Key
 	for _, raw := range each {
@@ -104,6 +102,19 @@ func ParseKeys(text []byte) ([]*Key, error) {
 		}
 	}
 	return out, nil
+}
+
+// keySet reads a JWK Set without its keys.
+func keySet(text []byte) ([]json.RawMessage, error) {
+	members, err := strictjson.Object(text)
+	if err != nil {
+		return nil, errors.New("it is no JWK Set: " + err.Error())
+	}
+	var each []json.RawMessage
+	if err := json.Unmarshal(members["keys"], &each); err != nil {
+		return nil, errors.New("it is no JWK Set: it has no keys")
+	}
+	return each, nil
 }
 
 // Verify reports whether the key made the assertion's signature.

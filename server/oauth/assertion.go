@@ -41,12 +41,15 @@ func (h *Handler) authenticateByKey(c *gin.Context, f form, from netip.Addr) (au
 		return authenticated{}, errMethod
 	}
 	a, err := assertion.Parse(f.get("client_assertion"))
+	if errors.Is(err, assertion.ErrForeign) {
+		return h.authenticateWorkload(c.Request.Context(), f, from)
+	}
 	if err != nil {
 		h.Log.DebugContext(c.Request.Context(), "client assertion refused", "reason", err.Error())
 		return authenticated{}, errAssertion
 	}
 	id := f.get("client_id")
-	if a.Issuer != a.Subject || id != "" && id != a.Subject {
+	if id != "" && id != a.Subject {
 		return authenticated{}, errAssertion
 	}
 	if err := a.Check(h.Now(), h.audiences()...); err != nil {

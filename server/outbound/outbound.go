@@ -44,6 +44,7 @@ type Options struct {
 type Client struct {
 	http  *http.Client
 	agent string
+	o     Options
 }
 
 // New makes a Client. It starts nothing, and keeps no connection.
@@ -54,12 +55,12 @@ func New(o Options) *Client {
 	if o.Agent == "" {
 		o.Agent = "Postern"
 	}
-	allow := slices.Clone(o.Allow)
+	o.Allow = slices.Clone(o.Allow)
 	dialer := &net.Dialer{
 		Timeout: o.Timeout, Resolver: o.Resolver, KeepAlive: -1,
-		Control: func(_, address string, _ syscall.RawConn) error { return permitted(address, allow) },
+		Control: func(_, address string, _ syscall.RawConn) error { return permitted(address, o.Allow) },
 	}
-	return &Client{agent: o.Agent, http: &http.Client{
+	return &Client{o: o, agent: o.Agent, http: &http.Client{
 		Timeout:       o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -72,6 +73,13 @@ func New(o Options) *Client {
 			MaxResponseHeaderBytes: maxHeader,
 		},
 	}}
+}
+
+// Believing returns a client that is as this one, and believes other roots.
+func (c *Client) Believing(roots *x509.CertPool) *Client {
+	o := c.o
+	o.Roots = roots
+	return New(o)
 }
 
 // ErrAddress is a call to an address that is neither public nor allowed.

@@ -79,6 +79,9 @@ func fill(v reflect.Value, path string, n *int64) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(start) + *n)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), path, n)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			fill(v.Field(i), path+" "+v.Type().Field(i).Name, n)

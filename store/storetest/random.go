@@ -124,6 +124,10 @@ func (g *generator) record() store.Record {
 			Secrets: []store.ClientSecret{
 				{ID: "s1", ExpiresAt: (start + store.Time(g.IntN(5))) * store.Time(g.IntN(2))},
 				{ID: "s2", ExpiresAt: start + store.Time(g.IntN(5)), RevokedAt: store.Time(g.IntN(2)), LeakedAt: store.Time(g.IntN(2)), SlowHash: g.pick("", "$2a$10$x")},
+				{ID: "s3", RevokedAt: 1, Trust: &store.TrustRule{
+					Issuer: "https://i.example", Subject: g.pick("", "a:*"), Wide: g.pick("", "all of it"), JWKSURI: g.pick("", "https://i.example/k"),
+					Claims: []store.TrustClaim{{Name: g.pick("/kubernetes.io/namespace", "$a.b"), Pattern: "*"}},
+				}},
 			},
 		}
 	}

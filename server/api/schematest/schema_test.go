@@ -60,7 +60,7 @@ ignored_auth.enabled = true
 # The credential of these requests is a client, too, and its id is in answers: what
 # would end or bind it is asked of others. Nothing else is left out.
 [[operations]]
-include-operation-id = ["client.revoke", "client.edit", "client.rotate", "client.secret.revoke"]
+include-operation-id = ["client.revoke", "client.edit", "client.rotate", "client.secret.revoke", "client.trust.test"]
 parameters = { "path.client" = "${POSTERN_CLIENT}" }
 
 [[operations]]
