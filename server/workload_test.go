@@ -633,3 +633,19 @@ func TestWorkloadTheLogDoesNotHoldTheJWT(t *testing.T) {
 		t.Errorf("the log does not say why:\n%s", n.log.String())
 	}
 }
+
+// FAPI 2.0 wants a key of the client's own, and each assertion once.
+func TestWorkloadIsNoneOfFAPI2(t *testing.T) {
+	f, use := newForeign(t)
+	n := start(t, use)
+	client := string(n.Example.Client.ID)
+	n.trust(t, client, map[string]any{"issuer": f.URL, "subject": pod})
+	n.want(t, 200, "PATCH", "/clients/"+client, map[string]any{"binding": "dpop", "profile": "fapi2"})
+	jwt := f.make(f.ofPod(n.clock.now(), nil))
+	if got := n.tokenOf(t, client, jwt); got.status != 401 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if accepted, names := n.broken(t, client, jwt); accepted || names != "client" {
+		t.Errorf("the test accepts it (%t), or names %s", accepted, names)
+	}
+}

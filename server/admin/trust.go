@@ -73,6 +73,8 @@ func (a *Admin) TestTrust(ctx context.Context, by *Actor, id store.ClientID, jwt
 	switch {
 	case c.State(now) != store.ClientActive:
 		usable.Fault = "the client is not active"
+	case c.Profile == store.ProfileFAPI2:
+		usable.Got, usable.Fault = "fapi2", "the client keeps the profile fapi2, which wants a key of its own"
 	case h.Account.Status != store.AccountActive:
 		usable.Got, usable.Fault = string(h.Account.Status), "its account is not active"
 	}
