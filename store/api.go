@@ -33,6 +33,9 @@ type API struct {
 	WorkspaceFrom string      `json:"workspace_from,omitempty"` // "" or "fixed": its owner; "param:<name>": a parameter of the endpoint
 	MaxStaleness  int64       `json:"max_staleness,omitempty"`  // seconds, where it wants less than the installation
 
+	// Delegation has it take tokens of clients that act for other ones (RFC 8693).
+	Delegation bool `json:"delegation,omitempty"`
+
 	// EvaluateIDs lets its introspectors ask about clients and accounts by their
 	// ids (AuthZEN), and not only about tokens that they were shown.
 	EvaluateIDs bool `json:"evaluate_ids,omitempty"`

@@ -107,6 +107,9 @@ func (s *session) writeAPI(w *page, r *api.ResourceServer) {
 		}
 	}
 	f.add("certificates", r.CertHeader)
+	if r.Delegation {
+		f.add("delegation", "it takes tokens of clients that act for others")
+	}
 	if r.EvaluateIDs {
 		f.add("evaluates ids", "introspectors may ask about clients and accounts by id")
 	}
@@ -162,6 +165,7 @@ func apiFlags(c *cobra.Command, p patch) {
 		p.truth(c, each.flag, each.name, "its upstream takes "+each.what+" as an ordinary part of a path")
 	}
 	p.truth(c, "fold-case", "fold_case", "its upstream ignores case in paths")
+	p.truth(c, "delegation", "delegation", "it takes tokens of clients that act for others")
 	p.truth(c, "evaluate-ids", "evaluate_ids", "its introspectors may ask about clients and accounts by id (AuthZEN)")
 }
 

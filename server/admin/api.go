@@ -37,6 +37,7 @@ type APIInput struct {
 	NonASCII      *bool
 	FoldCase      *bool
 	EvaluateIDs   *bool
+	Delegation    *bool
 
 	CertificateHeader *string
 }
@@ -113,6 +114,7 @@ func (a *Admin) writeAPI(ctx context.Context, by *Actor, op Operation, api *stor
 	set(&api.NonASCII, in.NonASCII)
 	set(&api.FoldCase, in.FoldCase)
 	set(&api.EvaluateIDs, in.EvaluateIDs)
+	set(&api.Delegation, in.Delegation)
 	set(&api.CertificateHeader, in.CertificateHeader)
 	if in.AccessTTL != nil {
 		api.AccessTTL = f.seconds("access_ttl", *in.AccessTTL)

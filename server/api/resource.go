@@ -34,6 +34,7 @@ type ResourceServer struct {
 	NonASCII      bool       `json:"non_ascii"`
 	FoldCase      bool       `json:"fold_case"`
 	CertHeader    string     `json:"certificate_header,omitempty" doc:"Where its gateways say which certificate the client presented; tokens bound to one are refused without."`
+	Delegation    bool       `json:"delegation" doc:"It takes tokens of clients that act for others (RFC 8693)."`
 	EvaluateIDs   bool       `json:"evaluate_ids" doc:"Its introspectors may evaluate clients and accounts by id (AuthZEN)."`
 	Warnings      []string   `json:"warnings"`
 	CreatedAt     Time       `json:"created_at"`
@@ -77,6 +78,7 @@ type ResourceServerPatch struct {
 	NonASCII      Maybe[bool]       `json:"non_ascii,omitzero"`
 	FoldCase      Maybe[bool]       `json:"fold_case,omitzero"`
 	EvaluateIDs   Maybe[bool]       `json:"evaluate_ids,omitzero"`
+	Delegation    Maybe[bool]       `json:"delegation,omitzero"`
 	CertHeader    Maybe[string]     `json:"certificate_header,omitzero" doc:"The header in which its gateways, and nobody else, put the certificate that the client presented."`
 }
 
@@ -179,7 +181,7 @@ func (b *ResourceServerPatch) input() admin.APIInput {
 		TokenType: b.TokenType.pointer(), AccessTTL: seconds(b.AccessTTL), Introspectors: b.Introspectors.pointer(),
 		WorkspaceFrom: b.WorkspaceFrom.pointer(), MaxStaleness: seconds(b.MaxStaleness), Semicolon: b.Semicolon.pointer(),
 		EncodedSlash: b.EncodedSlash.pointer(), DoubleSlash: b.DoubleSlash.pointer(), NonASCII: b.NonASCII.pointer(), FoldCase: b.FoldCase.pointer(),
-		EvaluateIDs: b.EvaluateIDs.pointer(), CertificateHeader: b.CertHeader.pointer(),
+		EvaluateIDs: b.EvaluateIDs.pointer(), Delegation: b.Delegation.pointer(), CertificateHeader: b.CertHeader.pointer(),
 	}
 	if b.Format.Sent {
 		in.Format = new(store.TokenFormat(b.Format.Value))
@@ -223,7 +225,7 @@ func (m *mounted) wireAPI(api *store.API) *ResourceServer {
 		Public: wireEndpoints(api.Public), Format: string(api.Format), Algorithm: api.Algorithm, TokenType: api.TokenType, AccessTTL: api.AccessTTL,
 		Introspectors: texts(api.Introspectors), WorkspaceFrom: api.WorkspaceFrom, MaxStaleness: api.MaxStaleness, Semicolon: api.Semicolon,
 		EncodedSlash: api.EncodedSlash, DoubleSlash: api.DoubleSlash, NonASCII: api.NonASCII, FoldCase: api.FoldCase,
-		EvaluateIDs: api.EvaluateIDs, CertHeader: api.CertificateHeader,
+		EvaluateIDs: api.EvaluateIDs, Delegation: api.Delegation, CertHeader: api.CertificateHeader,
 		Warnings: []string{}, CreatedAt: Time(api.CreatedAt), Revision: api.Revision,
 	}
 	for i, s := range api.SharedWith {

@@ -42,6 +42,7 @@ var (
 	errWorkspace error = &Error{http.StatusForbidden, "", "there is no workspace to decide in, or the API is not open to it"}
 	errClient    error = &Error{http.StatusForbidden, "", "the client may not call from this address, or may not call APIs"}
 	errDenied    error = &Error{http.StatusForbidden, "", "the policy does not allow it"}
+	errActor     error = &Error{http.StatusForbidden, "", "the policy does not allow it to a client that acts for the caller"}
 	errExchange  error = &Error{http.StatusUnauthorized, challengeInvalid, "the secret ends now"}
 )
 

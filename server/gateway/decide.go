@@ -123,17 +123,14 @@ func (h *Handler) locate(api *store.API, c call) (path string, found policy.Foun
 func (h *Handler) decideFor(ctx context.Context, caller *token.Caller, api *store.API, c call, path string, found policy.Found) (identity, error) {
 	client, pattern := caller.Client, found.Pattern
 	ws, wrong := h.workspace(caller, api, c.method, path, pattern)
-	if wrong == nil && (client.SCIMOnly || !client.MayCallFrom(c.address)) {
+	if wrong == nil && (client.SCIMOnly || !caller.Sender().MayCallFrom(c.address)) {
 		wrong = errClient
 	}
 	if wrong != nil {
 		h.record(caller, c, pattern, "", store.OutcomeDenied)
 		return identity{}, wrong
 	}
-	who := &policy.Caller{
-		Holder: caller.Holder, Narrowed: client.Narrowed, Roles: client.Roles,
-		Scopes: caller.Scopes, AnyScope: caller.AnyScope, Personal: client.ClientKind == store.ClientPersonal,
-	}
+	who := caller.Policy()
 	req := &policy.Request{Workspace: ws.ID, API: api.Name, Method: c.method, Path: path}
 	if found.GraphQL {
 		return h.decideFields(ctx, caller, who, req, api, ws, c, pattern)
@@ -158,6 +155,12 @@ func (h *Handler) ask(caller *token.Caller, who *policy.Caller, req *policy.Requ
 		pattern = d.Pattern
 	}
 	if d.Allowed {
+		for _, actor := range caller.Actors {
+			if of := actor.Client.Workspace; of != "" && of != req.Workspace || !h.Policy.Decide(actor.Policy(), req).Allowed {
+				h.record(caller, c, pattern, d.Rule, store.OutcomeDenied)
+				return "", "", errActor
+			}
+		}
 		return d.Rule, pattern, nil
 	}
 	rule = d.Rule

@@ -27,6 +27,8 @@ type authenticated struct {
 	secret *store.ClientSecret // that it proved it by
 	holder *store.Holder       // its account and grants
 	method string
+
+	exchanged *exchanged // what a token is exchanged for; nil asks for one of its own
 }
 
 // credentials are what a request claims.
@@ -217,7 +219,7 @@ func (h *Handler) usableClient(ctx context.Context, client *store.Client, matche
 	case !client.MayCallFrom(from):
 		return authenticated{}, errAddress
 	}
-	return authenticated{client, matched, holder, method}, nil
+	return authenticated{client: client, secret: matched, holder: holder, method: method}, nil
 }
 
 // imported returns the imported secret of a client if text is it, or nil; client

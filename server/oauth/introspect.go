@@ -77,7 +77,8 @@ type introspected struct {
 // client and account and all roles, APIs and workspaces stay as they are.
 func (h *Handler) answerFor(gateway *store.Client, caller *token.Caller) []byte {
 	epoch := h.Policy.Epoch()
-	if caller.Token != nil {
+	kept := caller.Token != nil && len(caller.Actors) == 0 // nobody says here when an actor changes
+	if kept {
 		if m := caller.Token.Introspected.Load(); m != nil {
 			if known, ok := (*m).(*introspected); ok && known.epoch == epoch && known.gateway == gateway.ID &&
 				known.client == caller.Client && known.holder == caller.Holder {
@@ -89,7 +90,7 @@ func (h *Handler) answerFor(gateway *store.Client, caller *token.Caller) []byte 
 	if seen, active := h.seenBy(gateway, caller); active {
 		answer = h.describe(make([]byte, 0, 640), caller, seen)
 	}
-	if caller.Token != nil {
+	if kept {
 		var m any = &introspected{answer, epoch, gateway.ID, caller.Client, caller.Holder}
 		caller.Token.Introspected.Store(&m)
 	}
@@ -123,7 +124,7 @@ func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken
 	seen := seenToken{audience: caller.Token.Audience, ends: caller.ExpiresAt}
 	var names []string
 	for _, audience := range caller.Token.Audience {
-		if api := h.State.APIByAudience(audience); api != nil && slices.Contains(api.Introspectors, gateway.ID) && h.usable(who, ws, api) {
+		if api := h.State.APIByAudience(audience); api != nil && slices.Contains(api.Introspectors, gateway.ID) && h.usable(who, ws, api) && h.actorsMay(caller, ws, api) {
 			names = append(names, api.Name)
 		}
 	}
@@ -131,6 +132,10 @@ func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken
 		return seenToken{}, false
 	}
 	may := h.Policy.Scopes(who, ws, names)
+	for _, actor := range caller.Actors {
+		of := h.Policy.Scopes(actor.Policy(), ws, names)
+		may = slices.DeleteFunc(slices.Clone(may), func(s string) bool { return !slices.Contains(of, s) })
+	}
 	if contains(may, caller.Scopes) {
 		seen.scopes = caller.Scopes // as nearly always: nothing to copy
 	} else {
@@ -141,6 +146,17 @@ func (h *Handler) seenBy(gateway *store.Client, caller *token.Caller) (seenToken
 		}
 	}
 	return seen, true
+}
+
+// actorsMay reports whether those who act for a caller can call anything of an API
+// themselves.
+func (h *Handler) actorsMay(caller *token.Caller, ws store.WorkspaceID, api *store.API) bool {
+	for _, actor := range caller.Actors {
+		if of := actor.Client.Workspace; of != "" && of != ws || !h.usable(actor.Policy(), ws, api) {
+			return false
+		}
+	}
+	return true
 }
 
 // seenSecret is seenBy for a client's secret that was sent as a bearer: it is
@@ -216,12 +232,26 @@ func (h *Handler) describe(b []byte, caller *token.Caller, seen seenToken) []byt
 		b = append(b, `,"jti":`...)
 		b = strconv.AppendQuote(b, caller.Token.ID)
 		b = caller.Token.Confirmation.AppendMember(b)
+		b = appendActors(b, caller.Token.Actor)
 	}
 	if caller.Client.Workspace != "" {
 		b = append(b, `,"workspace":`...)
 		b = strconv.AppendQuote(b, string(caller.Client.Workspace))
 	}
 	return append(b, '}')
+}
+
+// appendActors appends the claim act as a further member (RFC 8693 section 4.1):
+// who acts, without what is for us alone to know.
+func appendActors(b []byte, a *token.Actor) []byte {
+	if a == nil {
+		return b
+	}
+	b = append(b, `,"act":{"sub":`...)
+	b = strconv.AppendQuote(b, string(a.Subject))
+	b = append(b, `,"client_id":`...)
+	b = strconv.AppendQuote(b, string(a.ClientID))
+	return append(appendActors(b, a.For), '}')
 }
 
 // event is a use of a client's secret at one of these endpoints.

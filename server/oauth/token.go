@@ -37,10 +37,10 @@ func (h *Handler) token(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if ok, after := h.tokenLimit.Allow(string(auth.client.ID), h.TokenRate, h.Now()); !ok {
+	if ok, after := h.tokenLimit.Allow(string(auth.asker().client.ID), h.TokenRate, h.Now()); !ok {
 		return tooMany(after)
 	}
-	bound, err := h.confirmation(c.Request, auth.client)
+	bound, err := h.confirmation(c.Request, auth.asker().client)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (h *Handler) token(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	h.Usage.Record(h.event(auth, store.OutcomeIssued, c))
+	h.Usage.Record(h.event(auth.asker(), store.OutcomeIssued, c))
 	h.Metrics.TokenIssued(order.shape.Format, order.shape.Algorithm)
 	writeToken(c, text, order)
 	return nil
@@ -88,7 +88,7 @@ func (h *Handler) order(auth authenticated, f form, bound token.Confirmation) (*
 	if ws := h.State.Workspace(client.Workspace); client.Workspace != "" && !ws.APIAccess {
 		return nil, &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "API access is switched off in the workspace of this client"}
 	}
-	apis, err := h.resources(client, f)
+	apis, err := h.resources(client, f, auth.exchanged)
 	if err != nil {
 		return nil, err
 	}
@@ -106,19 +106,23 @@ func (h *Handler) order(auth authenticated, f form, bound token.Confirmation) (*
 		if !h.usable(caller, client.Workspace, api) {
 			return nil, invalidTarget("the client has no rights on this resource")
 		}
+		if err := h.mayBeFor(auth.exchanged, client.Workspace, api); err != nil {
+			return nil, err
+		}
 		names[i], audience[i] = api.Name, api.Audience
 	}
-	scope, err := h.scope(caller, client.Workspace, names, f.get("scope"))
+	scope, err := scopeOf(h.narrow(auth.exchanged, client.Workspace, names, h.Policy.Scopes(caller, client.Workspace, names)), f.get("scope"))
 	if err != nil {
 		return nil, err
 	}
 	now := store.At(h.Now())
-	ends := now.Add(ttl).Sooner(auth.secret.ExpiresAt).Sooner(client.ExpiresAt)
+	ends := now.Add(ttl).Sooner(auth.secret.ExpiresAt).Sooner(client.ExpiresAt).Sooner(auth.exchanged.ends())
 	o := &order{shape: shape, issued: issued, claims: token.Claims{
 		Subject: client.Account, ClientID: client.ID, Audience: audience,
 		IssuedAt: int64(now) / 1000, ExpiresAt: int64(ends) / 1000, Scope: scope, Workspace: client.Workspace,
 		SecretID: auth.secret.ID, Roles: h.Policy.RolesOf(caller, client.Workspace),
 		Gen: token.Gen(h.State.Installation(), h.State.Workspace(client.Workspace), auth.holder.Account, client, auth.secret), Confirmation: bound,
+		Actor: auth.exchanged.by(),
 	}}
 	o.ttl = time.Duration(o.claims.ExpiresAt-o.claims.IssuedAt) * time.Second
 	if o.ttl <= 0 {
@@ -133,13 +137,16 @@ func invalidTarget(description string) error {
 
 // resources returns the APIs that a token is asked for (RFC 8707 section 2.2).
 // audience is an alias, for libraries that know no other.
-func (h *Handler) resources(client *store.Client, f form) ([]*store.API, error) {
+func (h *Handler) resources(client *store.Client, f form, within *exchanged) ([]*store.API, error) {
 	named := f.all("resource")
 	if audience := f.get("audience"); audience != "" {
 		if len(named) > 0 {
 			return nil, invalidRequest("resource and audience mean the same; send one of them")
 		}
 		named = []string{audience}
+	}
+	if len(named) == 0 && within.isNarrower() {
+		named = within.token.Audience
 	}
 	if len(named) == 0 {
 		api := h.State.API(client.DefaultAPI)
@@ -201,10 +208,9 @@ func (h *Handler) shape(apis []*store.API) (shape token.Shape, ttl time.Duration
 	return shape, ttl, nil
 }
 
-// scope is what the token gets: all the client may have, or what it asked for
+// scopeOf is what the token gets: all it may have, or what is asked for of that
 // (RFC 6749 section 3.3).
-func (h *Handler) scope(caller *policy.Caller, ws store.WorkspaceID, apis []string, asked string) (string, error) {
-	may := h.Policy.Scopes(caller, ws, apis)
+func scopeOf(may []string, asked string) (string, error) {
 	if asked == "" {
 		return strings.Join(may, " "), nil
 	}

@@ -26,6 +26,41 @@ type Claims struct {
 	Roles     []string          // names, for the upstream's information; left out above 1 kB, and of opaque tokens
 
 	Confirmation Confirmation // what its sender must hold besides; zero is nothing
+	Actor        *Actor       // who sends it in the place of its client; nil is the client itself
+}
+
+// Actor is a client that acts for the client of a token, and whoever had it act
+// (RFC 8693 section 4.1). Nothing goes on when one of them is revoked: each is
+// known by what it authenticated with, and its generations then.
+type Actor struct {
+	Subject  store.AccountID `json:"sub"`
+	ClientID store.ClientID  `json:"client_id"`
+	SecretID store.SecretID  `json:"sid"`
+	Gen      string          `json:"gen"`
+	For      *Actor          `json:"act,omitempty"` // it was sent the token by
+}
+
+// MaxActors is how many clients may act for each other in one token.
+const MaxActors = 3
+
+// Chain are the actors, the one that sends the token first.
+func (a *Actor) Chain() []*Actor {
+	var all []*Actor
+	for ; a != nil; a = a.For {
+		all = append(all, a)
+	}
+	return all
+}
+
+func (a *Actor) appendJSON(b []byte) []byte {
+	b = appendString(append(b, `{"sub":`...), string(a.Subject))
+	b = appendString(append(b, `,"client_id":`...), string(a.ClientID))
+	b = appendString(append(b, `,"sid":`...), string(a.SecretID))
+	b = appendString(append(b, `,"gen":`...), a.Gen)
+	if a.For != nil {
+		b = a.For.appendJSON(append(b, `,"act":`...))
+	}
+	return append(b, '}')
 }
 
 // Confirmation names the key that the sender of a token must show that it holds
@@ -64,6 +99,8 @@ func (c *Claims) check() error {
 		return errors.New("it has no generations")
 	case c.Confirmation.Certificate != "" && c.Confirmation.Key != "":
 		return errors.New("it is bound to a certificate and to a key")
+	case len(c.Actor.Chain()) > MaxActors:
+		return errors.New("too many clients act for each other")
 	}
 	return nil
 }
@@ -101,6 +138,9 @@ func (c *Claims) appendJSON(b []byte) []byte {
 	b = append(b, `,"sid":`...)
 	b = appendString(b, string(c.SecretID))
 	b = c.Confirmation.AppendMember(b)
+	if c.Actor != nil {
+		b = c.Actor.appendJSON(append(b, `,"act":`...))
+	}
 	if len(c.Roles) > 0 {
 		without := len(b)
 		b = append(b, `,"roles":`...)
@@ -185,6 +225,7 @@ type wire struct {
 	Roles     []string          `json:"roles"`
 
 	Confirmation Confirmation `json:"cnf"`
+	Actor        *Actor       `json:"act"`
 }
 
 // audience is a string or an array of strings (RFC 7519 section 4.1.3).
@@ -213,6 +254,6 @@ func parseClaims(text []byte) (Claims, error) {
 	return Claims{
 		Issuer: w.Issuer, Subject: w.Subject, ClientID: w.ClientID, Audience: w.Audience,
 		ExpiresAt: w.ExpiresAt, IssuedAt: w.IssuedAt, ID: w.ID, Scope: w.Scope,
-		Workspace: w.Workspace, Gen: w.Gen, SecretID: w.SecretID, Roles: w.Roles, Confirmation: w.Confirmation,
+		Workspace: w.Workspace, Gen: w.Gen, SecretID: w.SecretID, Roles: w.Roles, Confirmation: w.Confirmation, Actor: w.Actor,
 	}, nil
 }

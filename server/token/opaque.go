@@ -14,7 +14,7 @@ import (
 const (
 	opaquePrefix  = "psa_"
 	opaqueVersion = 1 // the first byte of what is sealed
-	boundVersion  = 2 // of a token that is bound: its confirmation follows the rest
+	moreVersion   = 2 // of a token that is bound, or has actors: these follow the rest
 )
 
 // opaque writes a sealed token to b.text: its prefix and key id, then nonce and
@@ -47,8 +47,9 @@ func splitOpaque(text string) (additional, kid, sealed string, ok bool) {
 // times, and each text with its length before it. The issuer is whoever holds
 // the key, and roles are for those who can read them.
 func (c *Claims) appendBinary(b []byte) []byte {
-	if c.Confirmation.Bound() {
-		b = append(b, boundVersion)
+	more := c.Confirmation.Bound() || c.Actor != nil
+	if more {
+		b = append(b, moreVersion)
 	} else {
 		b = append(b, opaqueVersion)
 	}
@@ -61,8 +62,16 @@ func (c *Claims) appendBinary(b []byte) []byte {
 	for _, s := range c.Audience {
 		b = appendText(b, s)
 	}
-	if c.Confirmation.Bound() {
-		b = appendText(appendText(b, c.Confirmation.Certificate), c.Confirmation.Key)
+	if !more {
+		return b
+	}
+	b = appendText(appendText(b, c.Confirmation.Certificate), c.Confirmation.Key)
+	actors := c.Actor.Chain()
+	b = binary.AppendUvarint(b, uint64(len(actors)))
+	for _, a := range actors {
+		for _, s := range []string{string(a.Subject), string(a.ClientID), string(a.SecretID), a.Gen} {
+			b = appendText(b, s)
+		}
 	}
 	return b
 }
@@ -75,7 +84,7 @@ var errBinary = errors.New("the sealed claims are cut short or of an unknown ver
 
 // parseBinary reads what appendBinary wrote.
 func parseBinary(b []byte) (Claims, error) {
-	if len(b) == 0 || b[0] != opaqueVersion && b[0] != boundVersion {
+	if len(b) == 0 || b[0] != opaqueVersion && b[0] != moreVersion {
 		return Claims{}, errBinary
 	}
 	r := reader{rest: b[1:]}
@@ -91,8 +100,13 @@ func parseBinary(b []byte) (Claims, error) {
 	for n := r.number(); n > 0 && !r.bad; n-- {
 		c.Audience = append(c.Audience, r.text())
 	}
-	if b[0] == boundVersion {
+	if b[0] == moreVersion {
 		c.Confirmation = Confirmation{Certificate: r.text(), Key: r.text()}
+		last := &c.Actor
+		for n := r.number(); n > 0 && !r.bad; n-- {
+			*last = &Actor{Subject: store.AccountID(r.text()), ClientID: store.ClientID(r.text()), SecretID: store.SecretID(r.text()), Gen: r.text()}
+			last = &(*last).For
+		}
 	}
 	if r.bad || len(r.rest) > 0 {
 		return Claims{}, fmt.Errorf("read the claims: %w", errBinary)

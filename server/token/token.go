@@ -17,6 +17,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"postern/policy"
 	"postern/store"
 )
 
@@ -75,4 +76,24 @@ type Caller struct {
 	AnyScope  bool       // a secret sent as a bearer: no scope narrows it
 	ExpiresAt store.Time // zero is never
 	At        store.Time // when this was found out
+
+	// Actors are who acts for the client, and for each other, the one that sent the
+	// token first. None may do what the client may not, nor the other way round.
+	Actors []*Caller
+}
+
+// Sender is the client that sent the credential.
+func (c *Caller) Sender() *store.Client {
+	if len(c.Actors) > 0 {
+		return c.Actors[0].Client
+	}
+	return c.Client
+}
+
+// Policy is the caller as the policy knows it.
+func (c *Caller) Policy() *policy.Caller {
+	return &policy.Caller{
+		Holder: c.Holder, Narrowed: c.Client.Narrowed, Roles: c.Client.Roles, Scopes: c.Scopes, AnyScope: c.AnyScope,
+		Personal: c.Client.ClientKind == store.ClientPersonal,
+	}
 }

@@ -244,7 +244,37 @@ func (v *Verifier) accept(ctx context.Context, t *Token, now store.Time) (*Calle
 	if inst == nil || t.gen != current(inst, caller.Workspace, caller.Holder.Account, client, s) {
 		return nil, invalid("its generations are not the current ones")
 	}
+	for _, a := range t.Actor.Chain() {
+		actor, err := v.actor(ctx, a, now)
+		if err != nil {
+			return nil, err
+		}
+		caller.Actors = append(caller.Actors, actor)
+	}
 	return caller, nil
+}
+
+// actor returns the client that acts for another one, if it may be used as it
+// could when it began to.
+func (v *Verifier) actor(ctx context.Context, a *Actor, now store.Time) (*Caller, error) {
+	c, err := v.client(ctx, a.ClientID, now)
+	if err != nil {
+		return nil, err
+	}
+	s := c.Secret(a.SecretID)
+	if c.Account != a.Subject || s == nil || !s.Live(now) {
+		return nil, invalid("what its actor authenticated with is not in use")
+	}
+	of := &Caller{Secret: a.SecretID, AnyScope: true, At: now}
+	if err := v.fill(ctx, of, c, c.Workspace); err != nil {
+		return nil, err
+	}
+	was, ok := parseGenerations(a.Gen)
+	inst := v.State.Installation()
+	if !ok || inst == nil || was != current(inst, of.Workspace, of.Holder.Account, c, s) {
+		return nil, invalid("the generations of its actor are not the current ones")
+	}
+	return of, nil
 }
 
 // bearer verifies a client's secret that is sent as a bearer. Imported secrets

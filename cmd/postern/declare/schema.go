@@ -94,6 +94,7 @@ func kinds() []kind {
 			{name: "non_ascii", form: truth},
 			{name: "fold_case", form: truth},
 			{name: "evaluate_ids", form: truth},
+			{name: "delegation", form: truth},
 			{name: "certificate_header"},
 		}},
 		{name: kindRole, key: "name", within: true, fields: []field{
