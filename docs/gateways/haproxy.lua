@@ -30,6 +30,11 @@ core.register_action("postern", { "http-req" }, function(txn, url)
     ["x-real-ip"] = { txn.sf:src() },
     ["authorization"] = values(sent, "authorization"),
   }
+  -- For tokens that are bound to a certificate, with verify on the bind line.
+  local certificate = txn.sf:ssl_c_der()
+  if certificate ~= nil and certificate ~= "" then
+    ask["x-client-cert"] = { txn.c:base64(certificate) }
+  end
   local proofs = values(sent, "dpop")
   if #proofs > 0 then
     ask["dpop"] = proofs

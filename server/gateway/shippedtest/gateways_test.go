@@ -15,6 +15,9 @@ type gatewayKind struct {
 	env     []string // beside POSTERN_GATEWAY
 	// prepare writes what else its folder needs. May be nil.
 	prepare func(t *testing.T, dir, credential string)
+	edit    func(t *testing.T, dir string) // changes what is shipped; may be nil
+	more    []string                       // further args
+	secured bool                           // it is reached by TLS
 
 	grpc        bool   // it asks by gRPC
 	ready       int    // the status of GET /health once it serves; 0 is 200

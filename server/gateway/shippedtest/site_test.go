@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -261,11 +262,15 @@ func run(t *testing.T, g gatewayKind, program string, facts shipped.Facts, crede
 	if g.prepare != nil {
 		g.prepare(t, dir, credential)
 	}
+	if g.edit != nil {
+		g.edit(t, dir)
+	}
 	var args []string
 	for _, a := range g.args {
 		args = append(args, strings.NewReplacer("DIR", dir, "LISTEN", facts.Listen).Replace(a))
 	}
 	said := &locked{}
+	args = append(args, g.more...)
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = dir, said, said, processAttributes()
 	cmd.Env = append(os.Environ(), "POSTERN_GATEWAY="+credential, "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
@@ -292,7 +297,11 @@ func run(t *testing.T, g gatewayKind, program string, facts shipped.Facts, crede
 	defer again.Stop()
 	late := time.After(60 * time.Second)
 	for {
-		if status, err := send(t.Context(), facts.Listen, "GET /health HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"); err == nil && status == cmp.Or(g.ready, http.StatusOK) {
+		ask := send
+		if g.secured {
+			ask = sendSecured
+		}
+		if status, err := ask(t.Context(), facts.Listen, "GET /health HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"); err == nil && status == cmp.Or(g.ready, http.StatusOK) {
 			t.Cleanup(stop)
 			return nil
 		}
@@ -321,6 +330,17 @@ func send(ctx context.Context, address, text string) (int, error) {
 	return status, err
 }
 
+// sendSecured is send by TLS, to whoever answers.
+func sendSecured(ctx context.Context, address, text string) (int, error) {
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example"}} //nolint:gosec // a look whether it is there
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return 0, err
+	}
+	status, _, err := exchangeOn(conn, text)
+	return status, err
+}
+
 // exchange is send that returns the answer's header too.
 func exchange(ctx context.Context, address, text string) (int, http.Header, error) {
 	var d net.Dialer
@@ -328,6 +348,10 @@ func exchange(ctx context.Context, address, text string) (int, http.Header, erro
 	if err != nil {
 		return 0, nil, err
 	}
+	return exchangeOn(conn, text)
+}
+
+func exchangeOn(conn net.Conn, text string) (int, http.Header, error) {
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		return 0, nil, err
