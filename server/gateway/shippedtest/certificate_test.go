@@ -135,7 +135,7 @@ func TestM05GatewaysPassTheCertificate(t *testing.T) {
 			gatewaytest.Change(t, s.World, string(gatewaytest.Shop), func(a *store.API) { a.CertificateHeader = header })
 			tok := s.Token(t, gatewaytest.Machine, func(c *token.Claims) { c.Confirmation.Certificate = certificate.Thumbprint(own.Leaf) })
 			ask := func(cert *tls.Certificate) (int, error) {
-				config := &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example"} //nolint:gosec // it is the gateway's TLS that is under test, by the client's side of it
+				config := &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example"}
 				if cert != nil {
 					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 				}
