@@ -610,7 +610,7 @@ func TestWorkloadConsoleShowsTrustRules(t *testing.T) {
 	client := string(n.Example.Client.ID)
 	rule := n.trust(t, client, map[string]any{"issuer": "https://cluster.example", "subject": pod})
 	got := n.console(t).want(t, http.StatusOK, "/console/clients/"+client, nil)
-	says(t, got, "Trusts https://cluster.example: workload", rule+"/retire")
+	says(t, got, "Trusts https://cluster.example", "workload", rule+"/retire")
 }
 
 // The log says why, without the JWT.
