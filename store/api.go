@@ -37,6 +37,11 @@ type API struct {
 	// ids (AuthZEN), and not only about tokens that they were shown.
 	EvaluateIDs bool `json:"evaluate_ids,omitempty"`
 
+	// StatusList gives its tokens a place in a status list
+	// (draft-ietf-oauth-status-list), by which gateways that do not ask learn that
+	// they are revoked. It is for JWTs.
+	StatusList bool `json:"status_list,omitempty"`
+
 	// What its upstream is known to treat as an ordinary part of a path.
 	Semicolon    bool `json:"semicolon,omitempty"`
 	EncodedSlash bool `json:"encoded_slash,omitempty"`
