@@ -47,9 +47,9 @@ func (k *Key) WithRev(rev int64) Record {
 // Revocation is one revoked access token (RFC 7009), kept until it would have
 // expired.
 type Revocation struct {
-	ID        string   `json:"_id"` // the token's jti
-	Revision  int64    `json:"revision"`
-	Client    ClientID `json:"client"`
+	ID       string   `json:"_id"` // the token's jti
+	Revision int64    `json:"revision"`
+	Client   ClientID `json:"client"`
 	// Audience is the token's: whose gateways are told. Empty, as of those before it
 	// was kept, tells all.
 	Audience  []string `json:"audience,omitempty"`
