@@ -26,6 +26,8 @@ type document struct {
 	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevokeAlgorithms      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	StatusLists           string   `json:"status_list_aggregation_endpoint,omitempty"` // draft-ietf-oauth-status-list section 9.1
+	Revocations           string   `json:"postern_revocations_endpoint,omitempty"`     // the feed of revocations
 }
 
 // openIDDocument is what OpenID Connect clients need in addition before they
@@ -41,13 +43,17 @@ type openIDDocument struct {
 // changes what we say of ourselves.
 func (h *Handler) describeServer() document {
 	methods, algorithms := []string{methodBasic, methodPost, methodPrivateKey}, assertion.Algorithms()
-	return document{
+	d := document{
 		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
 		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
 	}
+	if h.Status != nil {
+		d.StatusLists, d.Revocations = h.Issuer+"/oauth2/statuslists", h.Issuer+"/oauth2/revocations"
+	}
+	return d
 }
 
 func (h *Handler) metadata(c *gin.Context) {
