@@ -34,6 +34,7 @@ type ResourceServer struct {
 	NonASCII      bool       `json:"non_ascii"`
 	FoldCase      bool       `json:"fold_case"`
 	EvaluateIDs   bool       `json:"evaluate_ids" doc:"Its introspectors may evaluate clients and accounts by id (AuthZEN)."`
+	StatusList    bool       `json:"status_list" doc:"Its JWTs name a place in a status list, by which gateways that ask nobody refuse revoked ones."`
 	Warnings      []string   `json:"warnings"`
 	CreatedAt     Time       `json:"created_at"`
 	Revision      int64      `json:"revision"`
@@ -76,6 +77,7 @@ type ResourceServerPatch struct {
 	NonASCII      Maybe[bool]       `json:"non_ascii,omitzero"`
 	FoldCase      Maybe[bool]       `json:"fold_case,omitzero"`
 	EvaluateIDs   Maybe[bool]       `json:"evaluate_ids,omitzero"`
+	StatusList    Maybe[bool]       `json:"status_list,omitzero"`
 }
 
 // ResourceServerCreate is the body of POST /apis.
@@ -177,7 +179,7 @@ func (b *ResourceServerPatch) input() admin.APIInput {
 		TokenType: b.TokenType.pointer(), AccessTTL: seconds(b.AccessTTL), Introspectors: b.Introspectors.pointer(),
 		WorkspaceFrom: b.WorkspaceFrom.pointer(), MaxStaleness: seconds(b.MaxStaleness), Semicolon: b.Semicolon.pointer(),
 		EncodedSlash: b.EncodedSlash.pointer(), DoubleSlash: b.DoubleSlash.pointer(), NonASCII: b.NonASCII.pointer(), FoldCase: b.FoldCase.pointer(),
-		EvaluateIDs: b.EvaluateIDs.pointer(),
+		EvaluateIDs: b.EvaluateIDs.pointer(), StatusList: b.StatusList.pointer(),
 	}
 	if b.Format.Sent {
 		in.Format = new(store.TokenFormat(b.Format.Value))
@@ -221,8 +223,8 @@ func (m *mounted) wireAPI(api *store.API) *ResourceServer {
 		Public: wireEndpoints(api.Public), Format: string(api.Format), Algorithm: api.Algorithm, TokenType: api.TokenType, AccessTTL: api.AccessTTL,
 		Introspectors: texts(api.Introspectors), WorkspaceFrom: api.WorkspaceFrom, MaxStaleness: api.MaxStaleness, Semicolon: api.Semicolon,
 		EncodedSlash: api.EncodedSlash, DoubleSlash: api.DoubleSlash, NonASCII: api.NonASCII, FoldCase: api.FoldCase,
-		EvaluateIDs: api.EvaluateIDs,
-		Warnings:    []string{}, CreatedAt: Time(api.CreatedAt), Revision: api.Revision,
+		EvaluateIDs: api.EvaluateIDs, StatusList: api.StatusList,
+		Warnings: []string{}, CreatedAt: Time(api.CreatedAt), Revision: api.Revision,
 	}
 	for i, s := range api.SharedWith {
 		out.SharedWith[i] = Share{m.Admin.WorkspaceName(s.Workspace), s.Tags}
