@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -643,36 +645,137 @@ func TestStatusIsForAPIsThatWantIt(t *testing.T) {
 	}
 }
 
+// stream opens a stream at an address, for the example's gateway.
+func stream(t testing.TB, n *node, base, after string) io.ReadCloser {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/oauth2/revocations?api=example", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth(url.QueryEscape(by(n.Gateway).id), url.QueryEscape(by(n.Gateway).secret))
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Last-Event-ID", after)
+	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // closed with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = res.Body.Close(); http.DefaultClient.CloseIdleConnections() })
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("stream: %d %v", res.StatusCode, res.Header)
+	}
+	return res.Body
+}
+
+// event reads one event of a stream: its id and payload.
+func event(t testing.TB, r *bufio.Reader) (id string, payload map[string]any) {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch {
+		case name == "id":
+			id = value
+		case name == "data":
+			text, _ := payloadOf(t, value, "revocations+jwt")
+			if err := json.Unmarshal(text, &payload); err != nil {
+				t.Fatal(err)
+			}
+		case line == "\n":
+			return id, payload
+		}
+	}
+}
+
+// A stream begins with all there is or goes on from its cursor, says something when
+// there is nothing, and outlives the deadlines that other answers have.
+func TestRevocationsByStream(t *testing.T) {
+	n := start(t)
+	token := n.issue(t, by(n.Example))
+	impatient := httptest.NewUnstartedServer(n.server.PublicHandler())
+	impatient.Config.ReadTimeout, impatient.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
+	impatient.Start()
+	t.Cleanup(impatient.Close)
+	first := bufio.NewReader(stream(t, n, impatient.URL, ""))
+	id, all := event(t, first)
+	if all["snapshot"] != true || id == "" || id != all["cursor"] {
+		t.Fatalf("the first event is %s %v", id, all)
+	}
+	for range 4 { // for two seconds
+		next, nothing := event(t, first)
+		if next != id || nothing["after"] != id || nothing["snapshot"] != nil {
+			t.Errorf("with nothing new it says %s %v", next, nothing)
+		}
+	}
+	if got := n.form(t, "/oauth2/revoke", by(n.Example), "token="+token); got.status != 200 {
+		t.Fatalf("revoke: %d %s", got.status, got.body)
+	}
+	for {
+		_, m := event(t, first)
+		if m["tokens"] != nil {
+			break
+		}
+	}
+	// Whoever comes again hears what it missed, and not all of it.
+	_, missed := event(t, bufio.NewReader(stream(t, n, n.url, id)))
+	if tokens, _ := missed["tokens"].([]any); missed["after"] != id || missed["snapshot"] != nil || len(tokens) != 1 {
+		t.Errorf("after the cursor it says %v", missed)
+	}
+}
+
 // A stream ends at once when the server stops, when its client is revoked, and when
 // the node loses touch with its store; nobody waits for it.
 func TestAStreamEndsWithWhatItStandsOn(t *testing.T) {
-	n := start(t)
-	open := func() *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/oauth2/revocations?api=example", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.SetBasicAuth(url.QueryEscape(by(n.Gateway).id), url.QueryEscape(by(n.Gateway).secret))
-		r.Header.Set("Accept", "text/event-stream")
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = res.Body.Close() })
-		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
-			t.Fatalf("stream: %d %v", res.StatusCode, res.Header)
-		}
-		return res
-	}
-	first := open()
+	lost := &outage{}
+	n := start(t, func(o *server.Options) {
+		lost.Store = o.Store
+		o.Store, o.MaxStaleness = lost, time.Second
+	})
+	revoked := stream(t, n, n.url, "")
 	n.want(t, 200, "POST", "/clients/"+string(n.Gateway.Client.ID)+"/revoke", map[string]any{})
-	if text, err := io.ReadAll(first.Body); err != nil || !strings.HasPrefix(string(text), "id: ") {
+	if text, err := io.ReadAll(revoked); err != nil || !strings.HasPrefix(string(text), "id: ") {
 		t.Errorf("the revoked client's stream: %v %q", err, text)
 	}
 	n.want(t, 200, "POST", "/clients/"+string(n.Gateway.Client.ID)+"/restore", map[string]any{})
-	second := open()
+	stale := stream(t, n, n.url, "")
+	listed(t, n)
+	n.issue(t, by(n.Example))
+	lost.down.Store(true)
+	if text, err := io.ReadAll(stale); err != nil || !strings.HasPrefix(string(text), "id: ") {
+		t.Errorf("the stream of a node that lost touch: %v %q", err, text)
+	}
+	for _, path := range []string{"/oauth2/revocations?api=example", "/oauth2/statuslists", "/oauth2/statuslists/1"} {
+		if got := n.getAs(t, path, by(n.Gateway)); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s of a node that lost touch: %d %s", path, got.status, got.body)
+		}
+	}
+	lost.down.Store(false)
+	for n.getAs(t, "/oauth2/statuslists/1", as{}).status != 200 { // until its heartbeat comes back
+		n.server.PublicAddr()
+	}
+	last, cursor := stream(t, n, n.url, ""), n.poll(t, by(n.Gateway), "", 0).cursor
+	sent, waited := make(chan struct{}), make(chan error, 1)
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, n.url+"/oauth2/revocations?api=example&wait=25&after="+cursor, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth(url.QueryEscape(by(n.Gateway).id), url.QueryEscape(by(n.Gateway).secret))
+	go func() {
+		res, err := http.DefaultClient.Do(r)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		waited <- err
+	}()
+	<-sent
 	n.stop() // fails the test if it takes longer than ShutdownTimeout
-	if _, err := io.ReadAll(second.Body); err != nil {
+	if _, err := io.ReadAll(last); err != nil {
 		t.Errorf("the stream was cut off: %v", err)
+	}
+	if err := <-waited; err != nil {
+		t.Errorf("the long poll was cut off: %v", err)
 	}
 }
