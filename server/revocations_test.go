@@ -655,7 +655,7 @@ func stream(t testing.TB, n *node, base, after string) io.ReadCloser {
 	r.SetBasicAuth(url.QueryEscape(by(n.Gateway).id), url.QueryEscape(by(n.Gateway).secret))
 	r.Header.Set("Accept", "text/event-stream")
 	r.Header.Set("Last-Event-ID", after)
-	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // closed with the test
+	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -763,8 +763,9 @@ func TestAStreamEndsWithWhatItStandsOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.SetBasicAuth(url.QueryEscape(by(n.Gateway).id), url.QueryEscape(by(n.Gateway).secret))
+	fresh := &http.Transport{DisableKeepAlives: true} // a connection that seems idle would be closed
 	go func() {
-		res, err := http.DefaultClient.Do(r)
+		res, err := fresh.RoundTrip(r)
 		if err == nil {
 			err = res.Body.Close()
 		}
