@@ -35,6 +35,7 @@ func guides() []guide {
 		{Name: "declarative", Title: "Files that say how a server should be", Text: "apply, diff, export: roles, APIs, people and tokens under version control."},
 		{Name: "clients", Title: "Client libraries", Text: "Go, Python, JavaScript and curl: what was shown to work, and what to know."},
 		{Name: "gateways", Title: "Gateways", Text: "nginx, Traefik, Caddy, Envoy, HAProxy and Apache: configurations that work, and what each does."},
+		{Name: "offline", Title: "Verifying offline, with revocation", Text: "Status lists and the feed of revocations: refusing revoked tokens without asking."},
 		{Name: "authzen", Title: "AuthZEN", Text: "Decisions by the standard API: about tokens, and about clients and people by id."},
 		{Name: "graphql", Title: "GraphQL", Text: "Rules for operations and their fields, and what gateways must pass on."},
 		{Name: "leaks", Title: "Leaked credentials", Text: "Finding secrets in files and history, and ending them."},
