@@ -683,8 +683,33 @@ func TestStatusIsForAPIsThatWantIt(t *testing.T) {
 	}
 	patched(t, n, http.StatusUnprocessableEntity, "/apis/example", map[string]any{"status_list": true, "format": "opaque"})
 	listed(t, n)
-	if uri, _ := placeOf(t, n.issue(t, by(n.Example))); uri == "" {
+	uri, index := placeOf(t, n.issue(t, by(n.Example)))
+	if uri == "" {
 		t.Error("with the switch the token has no status")
+	}
+	// What a gateway gets in the place of a secret is an access token as any other.
+	client, err := n.store.Client(t.Context(), n.Example.Client.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := *client
+	bearer.Bearer = true
+	n.commit(t, store.Update(&bearer))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.decide+"/decide/nginx/example", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+n.Example.Secret.Reveal())
+	r.Header.Set("X-Original-Method", "GET")
+	r.Header.Set("X-Original-URI", "/orders/42")
+	got := do(t, r)
+	if exchanged, at := placeOf(t, got.header.Get("X-Auth-Token")); exchanged != uri || at != index {
+		t.Errorf("the status of an exchanged token is at %s %d, of others at %s %d", exchanged, at, uri, index)
+	}
+	// Tokens for several APIs need them to agree.
+	n.want(t, 201, "POST", "/apis", map[string]any{"name": "second", "workspace": "default", "audience": "https://second.example"})
+	if got := n.form(t, "/oauth2/token", by(n.Admin), wantToken, "resource=example", "resource=second"); got.error() != "invalid_target" {
+		t.Errorf("a token for an API with the switch and one without: %d %s", got.status, got.body)
 	}
 }
 

@@ -110,15 +110,12 @@ func (h *Handler) revocations(c *gin.Context) error {
 		return tooMany(time.Second)
 	}
 	defer h.followers.leave(auth.client.ID)
-	// An answer that lasts is not one that hangs: deadlines are set for each message.
-	control := http.NewResponseController(c.Writer)
-	_ = control.SetReadDeadline(time.Time{}) // who cannot is cut off, and comes again with its cursor
 	if strings.Contains(c.GetHeader("Accept"), "text/event-stream") {
 		after := c.GetHeader("Last-Event-ID")
 		if after == "" {
 			after = query.get("after")
 		}
-		return follower.stream(control, after)
+		return follower.stream(after)
 	}
 	return follower.poll(query.get("after"), wait)
 }
@@ -203,7 +200,8 @@ func (f *following) wait(changed <-chan struct{}, over <-chan time.Time) bool {
 
 // stream answers with server-sent events: each message is one, with the cursor as
 // its id. Once it has begun, an error is its end.
-func (f *following) stream(control *http.ResponseController, after string) error {
+func (f *following) stream(after string) error {
+	control := http.NewResponseController(f.c.Writer)
 	header := f.c.Writer.Header()
 	header["Content-Type"], header["Cache-Control"] = []string{"text/event-stream"}, noStore
 	header["X-Accel-Buffering"] = []string{"no"} // nginx would keep messages back
@@ -218,6 +216,8 @@ func (f *following) stream(control *http.ResponseController, after string) error
 		if err != nil {
 			return f.end(err)
 		}
+		// An answer that lasts is not one that hangs. Where that cannot be said, the
+		// answer is cut off, and its gateway comes again with its cursor.
 		_ = control.SetWriteDeadline(time.Now().Add(writePatience)) //nolint:forbidigo // of a connection
 		if !f.send(texts, cursor) || control.Flush() != nil {
 			return nil
