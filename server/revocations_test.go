@@ -34,14 +34,14 @@ type shared struct{ store.Store }
 func (shared) Close() error { return nil }
 
 // twoNodes starts two nodes on one store.
-func twoNodes(t testing.TB, edit ...func(*server.Options)) (a, b *node) {
+func twoNodes(t testing.TB) (a, b *node) {
 	t.Helper()
 	var first server.Options
-	a = start(t, append(edit, func(o *server.Options) { first = *o })...)
-	b = start(t, append(edit, func(o *server.Options) {
+	a = start(t, func(o *server.Options) { first = *o })
+	b = start(t, func(o *server.Options) {
 		_ = o.Store.Close() // of its own, which it does not need
 		o.Store, o.KEK = shared{first.Store}, first.KEK
-	})...)
+	})
 	b.Bootstrap = a.Bootstrap
 	return a, b
 }
@@ -666,6 +666,9 @@ func TestStatementsAreNoAccessTokens(t *testing.T) {
 	about := n.getAs(t, "/.well-known/oauth-authorization-server", as{}).json(t)
 	if about["status_list_aggregation_endpoint"] != issuer+"/oauth2/statuslists" || about["postern_revocations_endpoint"] != issuer+"/oauth2/revocations" {
 		t.Errorf("the metadata is %v", about)
+	}
+	if got := n.getAs(t, "/oauth2/statuslists/1?time=1700000000", as{}); got.status != http.StatusNotImplemented {
+		t.Errorf("a list of the past: %d", got.status)
 	}
 	for _, path := range []string{"0", "2", "-1", "01", "x", "99999999999999999999"} {
 		if got := n.getAs(t, "/oauth2/statuslists/"+path, as{}); got.status != http.StatusNotFound {

@@ -18,6 +18,9 @@ func (h *Handler) statusList(c *gin.Context) error {
 	if err := h.telling(c, h.MaxStaleness); err != nil {
 		return err
 	}
+	if c.Query("time") != "" { // section 8.4
+		return &Error{Code: "invalid_request", Status: http.StatusNotImplemented, Description: "lists of the past are not kept; leave time away"}
+	}
 	n, err := strconv.ParseInt(c.Param("list"), 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != c.Param("list") {
 		return noList()
