@@ -130,6 +130,7 @@ func (s *Server) serve(g *errgroup.Group, ctx context.Context, failed <-chan str
 		s.o.Log.InfoContext(ctx, "postern is stopping; running requests may end", "timeout", s.o.ShutdownTimeout)
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ShutdownTimeout)
 		defer cancel()
+		s.oauth.Drain()
 		// ops last: a load balancer must see /readyz fail while we drain.
 		return errors.Join(public.Shutdown(limited), mtls.Shutdown(limited), decisions.Shutdown(limited), drain(limited, asks), ops.Shutdown(limited))
 	})

@@ -37,6 +37,7 @@ import (
 	"postern/server/oauth"
 	"postern/server/scim"
 	"postern/server/slow"
+	"postern/server/status"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -116,6 +117,7 @@ type Server struct {
 	remind   *reminding
 	slow     *slow.Checker
 	remote   *assertion.Remote
+	status   *status.Lists
 	admin    *admin.Admin
 	oauth    *oauth.Handler
 	api      *api.API
@@ -175,9 +177,12 @@ func (s *Server) rooms() error {
 		Audit:  func(operation string, k keys.Info) []store.Write { return s.admin.KeyEntry(operation, k) },
 		Failed: s.rotationFailed,
 	})
+	s.status = status.New(status.Options{
+		Store: statusStore{o.Store, s}, Keys: s.keys, Issuer: o.Issuer, LongestTTL: s.longestTTL, Now: o.Now, Log: o.Log,
+	})
 	// No Now: how old the state is must not depend on a clock that can be set.
 	s.state = cached.New(o.Store, cached.Options{
-		Node: s.node, Log: o.Log, Subscribers: []cached.Subscriber{s.policy, s.keys},
+		Node: s.node, Log: o.Log, Subscribers: []cached.Subscriber{s.policy, s.keys, s.status},
 	})
 	s.usage = usage.New(usage.Options{Store: o.Store, Interval: o.UsageInterval, Process: s.node, Now: o.Now, Log: o.Log, OnFlush: s.metrics.UsageFlushed})
 	s.sealer = audit.New(audit.Options{Store: o.Store, Keys: auditKeys, Node: s.node, Now: o.Now, Log: o.Log})
@@ -218,6 +223,17 @@ func (r ringStore) Commit(ctx context.Context, writes ...store.Write) error {
 	return r.s.state.Commit(ctx, writes...)
 }
 
+// statusStore reads what is stored, not what this node remembers, and writes
+// through the cache.
+type statusStore struct {
+	store.Reader
+	s *Server
+}
+
+func (r statusStore) Commit(ctx context.Context, writes ...store.Write) error {
+	return r.s.state.Commit(ctx, writes...)
+}
+
 // longestTTL is the longest life that a token of any API may have: so long a
 // retired key must still verify.
 func (s *Server) longestTTL() time.Duration {
@@ -234,7 +250,7 @@ func (s *Server) longestTTL() time.Duration {
 // doors connects what speaks HTTP.
 func (s *Server) doors() error {
 	o := s.o
-	minter := token.NewMinter(token.MinterOptions{Keys: s.keys, Issuer: o.Issuer})
+	minter := token.NewMinter(token.MinterOptions{Keys: s.keys, Issuer: o.Issuer, Statuses: s.status})
 	verifier, err := token.NewVerifier(token.VerifierOptions{Keys: s.keys, Issuer: o.Issuer, State: s.state, Now: o.Now})
 	if err != nil {
 		return err
@@ -243,7 +259,7 @@ func (s *Server) doors() error {
 	s.certs = &certificate.Source{Header: o.CertificateHeader, Trusted: among(o.TrustedProxies), Roots: o.ClientCAs}
 	failures := limit.NewFailures(limit.FailureOptions{PerClientAddress: o.FailuresPerClientAddress, PerAddress: o.FailuresPerAddress})
 	s.oauth = oauth.New(oauth.Options{
-		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics,
+		State: s.state, Policy: s.policy, Minter: minter, Verifier: verifier, Keys: s.keys, Admin: s.admin, Usage: s.usage, Metrics: s.metrics, Status: s.status,
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
 		Failures: failures, Slow: s.slow, Remote: s.remote, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
@@ -353,7 +369,7 @@ func (s *Server) Run(ctx context.Context, started func()) error {
 	case <-rooms.Done():
 	}
 	background.Go(func() error { s.policy.Run(rooms); return nil })
-	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.slow.Run, s.admin.Run, s.notify.Run, s.remind.run, s.prune} {
+	for _, run := range []func(context.Context) error{s.keys.Run, s.usage.Run, s.sealer.Run, s.merger.Run, s.slow.Run, s.status.Run, s.admin.Run, s.notify.Run, s.remind.run, s.prune} {
 		background.Go(func() error { return run(rooms) })
 	}
 	serving, stopServing := context.WithCancel(ctx)

@@ -44,6 +44,10 @@ type API struct {
 	// a call presented; empty: they do not, and tokens bound to one are refused. A
 	// gateway that is not known to set it would pass on what a client writes there.
 	CertificateHeader string `json:"certificate_header,omitempty"`
+	// StatusList gives its tokens a place in a status list
+	// (draft-ietf-oauth-status-list), by which gateways that do not ask learn that
+	// they are revoked. It is for JWTs.
+	StatusList bool `json:"status_list,omitempty"`
 
 	// What its upstream is known to treat as an ordinary part of a path.
 	Semicolon    bool `json:"semicolon,omitempty"`

@@ -7,6 +7,9 @@ type KeyUse string
 const (
 	UseAccess KeyUse = "access" // signs access tokens
 	UseSeal   KeyUse = "seal"   // seals opaque access tokens
+	// UseStatement signs what says something about tokens and is none: status lists
+	// and the feed of revocations.
+	UseStatement KeyUse = "statement"
 )
 
 // Key is a signing or sealing key. Its id is use, algorithm and period: of two
@@ -44,9 +47,12 @@ func (k *Key) WithRev(rev int64) Record {
 // Revocation is one revoked access token (RFC 7009), kept until it would have
 // expired.
 type Revocation struct {
-	ID        string   `json:"_id"` // the token's jti
-	Revision  int64    `json:"revision"`
-	Client    ClientID `json:"client"`
+	ID       string   `json:"_id"` // the token's jti
+	Revision int64    `json:"revision"`
+	Client   ClientID `json:"client"`
+	// Audience is the token's: whose gateways are told. Empty, as of those before it
+	// was kept, tells all.
+	Audience  []string `json:"audience,omitempty"`
 	ExpiresAt Time     `json:"expires_at"`
 }
 

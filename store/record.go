@@ -27,6 +27,7 @@ const (
 	KindIdempotency  Kind = "idempotency"
 	KindSecondFactor Kind = "second_factors"
 	KindIdentity     Kind = "identities"
+	KindStatusIndex  Kind = "status_indexes"
 )
 
 // Kinds returns every kind.
@@ -38,7 +39,7 @@ func Kinds() []Kind {
 func WatchedKinds() []Kind {
 	return []Kind{
 		KindInstallation, KindWorkspace, KindAPI, KindRole, KindTeam, KindKey, KindRevocation,
-		KindWebhook, KindClient, KindAccount, KindGrant, KindHeartbeat,
+		KindWebhook, KindStatusIndex, KindClient, KindAccount, KindGrant, KindHeartbeat,
 	}
 }
 
@@ -96,6 +97,8 @@ func New(k Kind) (Record, error) {
 		return new(SecondFactor), nil
 	case KindIdentity:
 		return new(Identity), nil
+	case KindStatusIndex:
+		return new(StatusIndex), nil
 	default:
 		return nil, fmt.Errorf("no record is of kind %q", string(k))
 	}

@@ -80,8 +80,8 @@ type Committer interface {
 	Commit(ctx context.Context, writes ...Write) error
 	// Beat writes this node's heartbeat, which comes back through the feed.
 	Beat(ctx context.Context, node string, count int64) error
-	// Prune deletes revocations, sessions, deliveries and idempotency keys that
-	// ended before now, heartbeats that stopped more than an hour ago, and usage
+	// Prune deletes revocations, status indexes, sessions, deliveries and idempotency
+	// keys that ended before now, heartbeats that stopped more than an hour ago, and usage
 	// rows and sums of hours before keepUsage.
 	Prune(ctx context.Context, now, keepUsage Time) error
 }

@@ -113,6 +113,9 @@ func (s *session) writeAPI(w *page, r *api.ResourceServer) {
 	if r.EvaluateIDs {
 		f.add("evaluates ids", "introspectors may ask about clients and accounts by id")
 	}
+	if r.StatusList {
+		f.add("status list", "its JWTs name their place in one")
+	}
 	f.add("paths may have", strings.Join(relaxed, ", "))
 	f.add("created", s.at(r.CreatedAt))
 	f.write(w)
@@ -166,6 +169,7 @@ func apiFlags(c *cobra.Command, p patch) {
 	}
 	p.truth(c, "fold-case", "fold_case", "its upstream ignores case in paths")
 	p.truth(c, "delegation", "delegation", "it takes tokens of clients that act for others")
+	p.truth(c, "status-list", "status_list", "its JWTs name a place in a status list")
 	p.truth(c, "evaluate-ids", "evaluate_ids", "its introspectors may ask about clients and accounts by id (AuthZEN)")
 }
 

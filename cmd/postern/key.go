@@ -48,7 +48,7 @@ func (a *remote) keyRotateCommand() *cobra.Command {
 			return s.show(answer.body, func(w *page) { w.printf("Key %s is published, and is used %s.\n", k.KID, s.ago(k.ActiveAt)) })
 		},
 	})
-	c.Flags().StringVar(&body.Algorithm, "algorithm", "ES256", "ES256, EdDSA or RS256 to sign; XC20P to seal opaque tokens")
+	c.Flags().StringVar(&body.Algorithm, "algorithm", "ES256", "ES256, EdDSA, RS256; XC20P seals; statement: lists, feeds")
 	return c
 }
 

@@ -205,7 +205,7 @@ func (b *backup) record(line []byte) (store.Record, error) {
 		return nil, err
 	}
 	switch l.Kind {
-	case store.KindKey, store.KindRevocation, store.KindHeartbeat, store.KindLease:
+	case store.KindKey, store.KindRevocation, store.KindStatusIndex, store.KindHeartbeat, store.KindLease:
 		return nil, fmt.Errorf("a backup has no %s", l.Kind)
 	default:
 	}

@@ -37,6 +37,7 @@ type APIInput struct {
 	NonASCII      *bool
 	FoldCase      *bool
 	EvaluateIDs   *bool
+	StatusList    *bool
 	Delegation    *bool
 
 	CertificateHeader *string
@@ -114,6 +115,7 @@ func (a *Admin) writeAPI(ctx context.Context, by *Actor, op Operation, api *stor
 	set(&api.NonASCII, in.NonASCII)
 	set(&api.FoldCase, in.FoldCase)
 	set(&api.EvaluateIDs, in.EvaluateIDs)
+	set(&api.StatusList, in.StatusList)
 	set(&api.Delegation, in.Delegation)
 	set(&api.CertificateHeader, in.CertificateHeader)
 	if in.AccessTTL != nil {
@@ -180,6 +182,9 @@ func checkAPI(f *faults, api *store.API) {
 	case "", store.FormatJWT, store.FormatOpaque:
 	default:
 		f.add("format", "must be jwt or opaque")
+	}
+	if api.StatusList && api.Format == store.FormatOpaque {
+		f.add("status_list", "is for tokens that are verified offline, and opaque ones are introspected; make format jwt")
 	}
 	switch api.Algorithm {
 	case "", "ES256", "EdDSA", "RS256":

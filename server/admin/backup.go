@@ -69,12 +69,12 @@ func (a *Admin) Backup(ctx context.Context, by *Actor, w io.Writer) error {
 // backupKinds leaves out the keys, since whoever has a backup should not be able
 // to sign, nor to show the codes of people's second factors, for which they have
 // recovery codes; restore makes new keys, and with them no token of before is good. So
-// the revocations of tokens mean nothing either, and the rest is of running
+// the revocations of tokens and their status indexes mean nothing either, and the rest is of running
 // nodes.
 func backupKinds() []store.Kind {
 	return slices.DeleteFunc(store.Kinds(), func(k store.Kind) bool {
 		return slices.Contains([]store.Kind{
-			store.KindKey, store.KindRevocation, store.KindHeartbeat, store.KindLease,
+			store.KindKey, store.KindRevocation, store.KindStatusIndex, store.KindHeartbeat, store.KindLease,
 			store.KindSession, store.KindIdempotency, store.KindDelivery, store.KindSecondFactor,
 		}, k)
 	})

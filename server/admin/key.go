@@ -20,9 +20,9 @@ func (a *Admin) Keys(_ context.Context, by *Actor) ([]keys.Info, error) {
 // know it.
 func (a *Admin) RotateKey(ctx context.Context, by *Actor, algorithm string) (info keys.Info, err error) {
 	switch algorithm {
-	case keys.ES256, keys.EdDSA, keys.RS256, keys.XC20P:
+	case keys.ES256, keys.EdDSA, keys.RS256, keys.XC20P, keys.Statement:
 	default:
-		return info, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"algorithm", "must be ES256, EdDSA, RS256 or XC20P"}}}
+		return info, &Error{Kind: Invalid, Message: "the request has faults", Faults: []Fault{{"algorithm", "must be ES256, EdDSA, RS256, XC20P or statement"}}}
 	}
 	err = a.changeKey(by, opKeyRotate, algorithm, func(also store.Write) error {
 		info, err = a.Options.Keys.Rotate(ctx, algorithm, also)

@@ -229,7 +229,7 @@ func (l *leaking) token(ctx context.Context, t *token.Token) error {
 		l.revoked = map[string]bool{}
 	}
 	l.revoked[t.ID] = true
-	r := &store.Revocation{ID: t.ID, Client: l.c.ID, ExpiresAt: expires}
+	r := &store.Revocation{ID: t.ID, Client: l.c.ID, Audience: t.Audience, ExpiresAt: expires}
 	e := l.a.entry(l.by, entry{operation: opLeakReport.Name, workspace: l.old.Workspace, after: r, name: l.old.Name})
 	l.writes = append(l.writes, store.Insert(r), store.Insert(e))
 	l.leaked = s

@@ -16,12 +16,12 @@ const maxRevoked = 10_000
 var ErrTooManyRevoked = errors.New("too many revoked tokens")
 
 // RevokeToken kills an access token of the actor's own client until it would
-// have expired anyway. Doing it again changes nothing.
-func (a *Admin) RevokeToken(ctx context.Context, by *Actor, jti string, expires store.Time) error {
+// have expired anyway. The gateways of its audience are told. Doing it again changes nothing.
+func (a *Admin) RevokeToken(ctx context.Context, by *Actor, jti string, audience []string, expires store.Time) error {
 	if a.State.RevokedOf(by.Client.ID) >= maxRevoked {
 		return ErrTooManyRevoked
 	}
-	r := &store.Revocation{ID: jti, Client: by.Client.ID, ExpiresAt: expires}
+	r := &store.Revocation{ID: jti, Client: by.Client.ID, Audience: audience, ExpiresAt: expires}
 	e := a.entry(by, entry{operation: "token.revoke", workspace: by.Client.Workspace, after: r})
 	err := a.Store.Commit(ctx, store.Insert(r), store.Insert(e))
 	if errors.Is(err, store.ErrExists) {

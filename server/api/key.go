@@ -37,7 +37,7 @@ func (m *mounted) keys() {
 	})
 	register(m, "key.rotate", func(ctx context.Context, by *admin.Actor, in *struct {
 		Body struct {
-			Algorithm string `json:"algorithm" enum:"ES256,EdDSA,RS256,XC20P"`
+			Algorithm string `json:"algorithm" enum:"ES256,EdDSA,RS256,XC20P,statement"`
 		}
 	},
 	) (*keyAnswer, error) {

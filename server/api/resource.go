@@ -36,6 +36,7 @@ type ResourceServer struct {
 	CertHeader    string     `json:"certificate_header,omitempty" doc:"Where its gateways say which certificate the client presented; tokens bound to one are refused without."`
 	Delegation    bool       `json:"delegation" doc:"It takes tokens of clients that act for others (RFC 8693)."`
 	EvaluateIDs   bool       `json:"evaluate_ids" doc:"Its introspectors may evaluate clients and accounts by id (AuthZEN)."`
+	StatusList    bool       `json:"status_list" doc:"Its JWTs name a place in a status list, by which gateways that ask nobody refuse revoked ones."`
 	Warnings      []string   `json:"warnings"`
 	CreatedAt     Time       `json:"created_at"`
 	Revision      int64      `json:"revision"`
@@ -80,6 +81,7 @@ type ResourceServerPatch struct {
 	EvaluateIDs   Maybe[bool]       `json:"evaluate_ids,omitzero"`
 	Delegation    Maybe[bool]       `json:"delegation,omitzero"`
 	CertHeader    Maybe[string]     `json:"certificate_header,omitzero" doc:"The header in which its gateways, and nobody else, put the certificate that the client presented."`
+	StatusList    Maybe[bool]       `json:"status_list,omitzero"`
 }
 
 // ResourceServerCreate is the body of POST /apis.
@@ -181,7 +183,7 @@ func (b *ResourceServerPatch) input() admin.APIInput {
 		TokenType: b.TokenType.pointer(), AccessTTL: seconds(b.AccessTTL), Introspectors: b.Introspectors.pointer(),
 		WorkspaceFrom: b.WorkspaceFrom.pointer(), MaxStaleness: seconds(b.MaxStaleness), Semicolon: b.Semicolon.pointer(),
 		EncodedSlash: b.EncodedSlash.pointer(), DoubleSlash: b.DoubleSlash.pointer(), NonASCII: b.NonASCII.pointer(), FoldCase: b.FoldCase.pointer(),
-		EvaluateIDs: b.EvaluateIDs.pointer(), Delegation: b.Delegation.pointer(), CertificateHeader: b.CertHeader.pointer(),
+		EvaluateIDs: b.EvaluateIDs.pointer(), Delegation: b.Delegation.pointer(), StatusList: b.StatusList.pointer(), CertificateHeader: b.CertHeader.pointer(),
 	}
 	if b.Format.Sent {
 		in.Format = new(store.TokenFormat(b.Format.Value))
@@ -225,7 +227,7 @@ func (m *mounted) wireAPI(api *store.API) *ResourceServer {
 		Public: wireEndpoints(api.Public), Format: string(api.Format), Algorithm: api.Algorithm, TokenType: api.TokenType, AccessTTL: api.AccessTTL,
 		Introspectors: texts(api.Introspectors), WorkspaceFrom: api.WorkspaceFrom, MaxStaleness: api.MaxStaleness, Semicolon: api.Semicolon,
 		EncodedSlash: api.EncodedSlash, DoubleSlash: api.DoubleSlash, NonASCII: api.NonASCII, FoldCase: api.FoldCase,
-		EvaluateIDs: api.EvaluateIDs, Delegation: api.Delegation, CertHeader: api.CertificateHeader,
+		EvaluateIDs: api.EvaluateIDs, Delegation: api.Delegation, StatusList: api.StatusList, CertHeader: api.CertificateHeader,
 		Warnings: []string{}, CreatedAt: Time(api.CreatedAt), Revision: api.Revision,
 	}
 	for i, s := range api.SharedWith {

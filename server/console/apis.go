@@ -236,7 +236,7 @@ type apiForm struct {
 }
 
 // apiFlags are the boxes of an API's form, by the field of its input.
-var apiFlags = []string{"semicolon", "encoded_slash", "double_slash", "non_ascii", "fold_case", "evaluate_ids", "delegation"} //nolint:gochecknoglobals // a constant
+var apiFlags = []string{"semicolon", "encoded_slash", "double_slash", "non_ascii", "fold_case", "evaluate_ids", "delegation", "status_list"} //nolint:gochecknoglobals // a constant
 
 // values are what the form shows of an API at first.
 func (r apiRow) values() url.Values {
@@ -254,7 +254,7 @@ func (r apiRow) values() url.Values {
 			out.Set(name, strconv.FormatInt(seconds, 10))
 		}
 	}
-	for i, is := range []bool{r.Semicolon, r.EncodedSlash, r.DoubleSlash, r.NonASCII, r.FoldCase, r.EvaluateIDs, r.Delegation} {
+	for i, is := range []bool{r.Semicolon, r.EncodedSlash, r.DoubleSlash, r.NonASCII, r.FoldCase, r.EvaluateIDs, r.Delegation, r.StatusList} {
 		if is {
 			out.Set(apiFlags[i], "on")
 		}
@@ -287,7 +287,7 @@ func (f *form) apiInput() admin.APIInput {
 		Algorithm: text("algorithm"), TokenType: text("token_type"), WorkspaceFrom: text("workspace_from"), CertificateHeader: text("certificate_header"), SharedWith: new(sharesOf(f.Values.Get("shared_with"))),
 	}
 	in.AccessTTL, in.MaxStaleness = f.seconds("access_ttl"), f.seconds("max_staleness")
-	for i, to := range []**bool{&in.Semicolon, &in.EncodedSlash, &in.DoubleSlash, &in.NonASCII, &in.FoldCase, &in.EvaluateIDs, &in.Delegation} {
+	for i, to := range []**bool{&in.Semicolon, &in.EncodedSlash, &in.DoubleSlash, &in.NonASCII, &in.FoldCase, &in.EvaluateIDs, &in.Delegation, &in.StatusList} {
 		*to = new(on(f.Values, apiFlags[i]))
 	}
 	return in

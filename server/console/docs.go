@@ -37,6 +37,7 @@ func guides() []guide {
 		{Name: "mtls", Title: "Client certificates and bound tokens", Text: "Mutual TLS, by Postern or a proxy; tokens that only their client can use; FAPI 2.0."},
 		{Name: "workloads", Title: "Workloads without a secret", Text: "Trust rules for service accounts of Kubernetes, GitHub Actions and any OIDC issuer."},
 		{Name: "gateways", Title: "Gateways", Text: "nginx, Traefik, Caddy, Envoy, HAProxy and Apache: configurations that work, and what each does."},
+		{Name: "offline", Title: "Verifying offline, with revocation", Text: "Status lists and the feed of revocations: refusing revoked tokens without asking."},
 		{Name: "authzen", Title: "AuthZEN", Text: "Decisions by the standard API: about tokens, and about clients and people by id."},
 		{Name: "graphql", Title: "GraphQL", Text: "Rules for operations and their fields, and what gateways must pass on."},
 		{Name: "leaks", Title: "Leaked credentials", Text: "Finding secrets in files and history, and ending them."},

@@ -33,6 +33,7 @@ type exchangeKey struct {
 	audience          string
 	scope, roles, gen string
 	algorithm, typ    string
+	status            bool
 	credentialEnds    store.Time
 }
 
@@ -53,7 +54,7 @@ func (h *Handler) exchanged(ctx context.Context, caller *token.Caller, api *stor
 	k := exchangeKey{
 		client: caller.Client.ID, secret: s.ID, workspace: ws.ID, audience: api.Audience,
 		scope: scope, roles: roles, gen: token.Gen(inst, ws, caller.Holder.Account, caller.Client, s),
-		algorithm: api.Algorithm, typ: api.TokenType, credentialEnds: caller.ExpiresAt,
+		algorithm: api.Algorithm, typ: api.TokenType, status: api.StatusList, credentialEnds: caller.ExpiresAt,
 	}
 	if k.algorithm == "" {
 		k.algorithm = h.Algorithm
@@ -73,7 +74,7 @@ func (h *Handler) exchanged(ctx context.Context, caller *token.Caller, api *stor
 		Subject: caller.Client.Account, ClientID: k.client, SecretID: k.secret, Audience: []string{k.audience},
 		IssuedAt: int64(now) / 1000, ExpiresAt: int64(ends) / 1000,
 		Scope: scope, Workspace: k.workspace, Gen: k.gen, Roles: names,
-	}, token.Shape{Format: store.FormatJWT, Algorithm: k.algorithm, Type: k.typ})
+	}, token.Shape{Format: store.FormatJWT, Algorithm: k.algorithm, Type: k.typ, Status: k.status})
 	if err != nil {
 		return "", err
 	}

@@ -7,9 +7,12 @@
 // With Options.Decisions every request is decided by Postern, by the roles of its
 // client: who calls, what, on which path. Without it tokens are verified here, by
 // the keys that Postern publishes: who calls, and which scopes it was given.
-// A token that was revoked meanwhile is then good until its end.
+// A token that was revoked meanwhile is then good until its end, unless
+// Options.Feed has Postern tell which those are: within a second, and without
+// being asked for any of them.
 //
-// No answer is a refusal: without keys, or without a decision, it is 503.
+// No answer is a refusal: without keys, without a decision, or with a feed that
+// fell silent, it is 503.
 package guard
 
 import (
@@ -33,6 +36,10 @@ type Options struct {
 	JWKS string
 	// Leeway is how far the clocks may be apart; 0 means 10 s.
 	Leeway time.Duration
+
+	// Feed has Postern tell which tokens were revoked, where tokens are verified here;
+	// nil does without. It needs Close.
+	Feed *Feed
 
 	// Decisions is where Postern decides, such as
 	// http://127.0.0.1:8086/decide/nginx/orders. Empty verifies here.
@@ -93,9 +100,11 @@ type Guard struct {
 	o       Options
 	keys    keySet
 	decided decisions
+	feed    *feed // nil without Options.Feed
 }
 
-// New returns a Guard. Its error says which option is missing or no sense.
+// New returns a Guard. Its error says which option is missing or no sense. With a
+// Feed it begins to follow it; Ready waits for what is known first.
 func New(o Options) (*Guard, error) {
 	if o.Decisions == "" && (o.Issuer == "" || o.Audience == "") {
 		return nil, errors.New("guard: Issuer and Audience are needed to verify tokens, or Decisions to have Postern decide")
@@ -128,7 +137,13 @@ func New(o Options) (*Guard, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Guard{o: o}, nil
+	g := &Guard{o: o}
+	if o.Feed != nil {
+		if err := g.follow(*o.Feed); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // Check says who calls, if the request may pass; the error is an *Error.

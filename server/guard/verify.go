@@ -38,6 +38,8 @@ type claims struct {
 	Audience  json.RawMessage `json:"aud"`
 	Expires   *int64          `json:"exp"`
 	IssuedAt  *int64          `json:"iat"`
+	ID        string          `json:"jti"`
+	Status    statusClaim     `json:"status"`
 	Workspace string          `json:"workspace"`
 	Scope     string          `json:"scope"`
 	Roles     []string        `json:"roles"`
@@ -64,12 +66,12 @@ func (g *Guard) verify(r *http.Request, text string) (*Identity, error) {
 	if header.Critical != nil || header.Type != "at+jwt" && header.Type != "JWT" {
 		return nil, invalid("it is no access token")
 	}
-	k, err := g.key(ctx, header.KeyID)
+	k, err := g.key(ctx, header.KeyID, false)
 	if err != nil {
 		return nil, err
 	}
 	signature, err := strict.DecodeString(parts[2])
-	if k == nil || err != nil || k.algorithm != header.Algorithm || !k.verify([]byte(parts[0]+"."+parts[1]), signature) {
+	if k == nil || k.statement || err != nil || k.algorithm != header.Algorithm || !k.verify([]byte(parts[0]+"."+parts[1]), signature) {
 		return nil, invalid("its signature is not one of the issuer's")
 	}
 	var c claims
@@ -90,6 +92,11 @@ func (g *Guard) verify(r *http.Request, text string) (*Identity, error) {
 		return nil, invalid("it does not say whose it is")
 	case c.Confirmation != nil && !confirms(r, c.Confirmation):
 		return nil, invalid("it is bound to a key that its sender did not show, or that cannot be shown here")
+	}
+	if g.feed != nil {
+		if err := g.feed.check(now, header.KeyID, &c); err != nil {
+			return nil, err
+		}
 	}
 	return &Identity{Subject: c.Subject, Client: c.Client, Workspace: c.Workspace, Roles: c.Roles, Scopes: strings.Fields(c.Scope)}, nil
 }
@@ -138,6 +145,7 @@ func isFor(aud json.RawMessage, want string) bool {
 type key struct {
 	algorithm string
 	public    crypto.PublicKey
+	statement bool // it signs the feed of revocations, and no access tokens
 }
 
 func (k *key) verify(signed, signature []byte) bool {
@@ -161,8 +169,8 @@ func (k *key) verify(signed, signature []byte) bool {
 type keySet struct {
 	mu      sync.Mutex
 	all     map[string]*key
-	fetched time.Time // when they were read
-	tried   time.Time // when somebody tried last
+	fetched time.Time    // when they were read
+	tried   [2]time.Time // when somebody tried last: for a token, and for the feed
 	loading chan struct{}
 }
 
@@ -170,7 +178,11 @@ type keySet struct {
 // when they are old, and when one is asked for that is not there, since keys are
 // rotated, but then not again and again. Old ones go on for an hour while no new
 // ones can be had.
-func (g *Guard) key(ctx context.Context, id string) (*key, error) {
+func (g *Guard) key(ctx context.Context, id string, feed bool) (*key, error) {
+	use := 0
+	if feed {
+		use = 1
+	}
 	for {
 		s := &g.keys
 		s.mu.Lock()
@@ -182,10 +194,10 @@ func (g *Guard) key(ctx context.Context, id string) (*key, error) {
 			k = s.all[id]
 		}
 		loading := s.loading
-		if loading == nil && (k == nil || age >= keysLife) && now.Sub(s.tried) >= keysRest {
+		if loading == nil && (k == nil || age >= keysLife) && now.Sub(s.tried[use]) >= keysRest {
 			loading = make(chan struct{})
 			s.loading = loading
-			go g.load(loading) //nolint:gosec,contextcheck // in nobody's request: who waits may leave
+			go g.load(loading, use) //nolint:gosec,contextcheck // in nobody's request: who waits may leave
 		}
 		s.mu.Unlock()
 		switch {
@@ -205,16 +217,16 @@ func (g *Guard) key(ctx context.Context, id string) (*key, error) {
 }
 
 // load reads the keys, in nobody's request: who waits for them may leave.
-func (g *Guard) load(done chan struct{}) {
+func (g *Guard) load(done chan struct{}, use int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	all, err := g.fetchKeys(ctx)
 	s := &g.keys
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tried = g.o.Now()
+	s.tried[use] = g.o.Now()
 	if err == nil {
-		s.all, s.fetched = all, s.tried
+		s.all, s.fetched = all, s.tried[use]
 	}
 	s.loading = nil
 	close(done)
@@ -242,7 +254,7 @@ func (g *Guard) fetchKeys(ctx context.Context) (map[string]*key, error) {
 	all := map[string]*key{}
 	for _, k := range set.Keys {
 		if public := k.public(); public != nil && k.KeyID != "" && (k.Use == "" || k.Use == "sig") {
-			all[k.KeyID] = &key{k.Algorithm, public}
+			all[k.KeyID] = &key{k.Algorithm, public, k.Signs == "statement"}
 		}
 	}
 	return all, nil
@@ -259,6 +271,7 @@ type jwk struct {
 	Y         string `json:"y"`
 	N         string `json:"n"`
 	E         string `json:"e"`
+	Signs     string `json:"postern_signs"`
 }
 
 func (k *jwk) public() crypto.PublicKey {

@@ -25,18 +25,41 @@ const (
 	XC20P = "XC20P" // XChaCha20-Poly1305
 )
 
+// Statement is the kind of keys that sign status lists and the feed of
+// revocations, and no access token. They are of ES256.
+const Statement = "statement"
+
 const rsaBits = 2048
 
 // Signatures returns the algorithms that Signer knows, the default first.
 func Signatures() []string { return []string{ES256, EdDSA, RS256} }
 
-// use returns what keys of an algorithm are for, or nothing if none are made.
-func use(algorithm string) store.KeyUse {
-	switch algorithm {
+// kindOf returns the kind of a key, by which keys follow one another: its
+// algorithm, or Statement.
+func kindOf(k *store.Key) string {
+	if k.Use == store.UseStatement {
+		return Statement
+	}
+	return k.Algorithm
+}
+
+// algorithmOf returns the algorithm of keys of a kind.
+func algorithmOf(kind string) string {
+	if kind == Statement {
+		return ES256
+	}
+	return kind
+}
+
+// use returns what keys of a kind are for, or nothing if none are made.
+func use(kind string) store.KeyUse {
+	switch kind {
 	case ES256, EdDSA, RS256:
 		return store.UseAccess
 	case XC20P:
 		return store.UseSeal
+	case Statement:
+		return store.UseStatement
 	default:
 		return ""
 	}

@@ -37,7 +37,7 @@ const (
 // ErrUnknownKey is a kid that no key has. It matches store.ErrNotFound.
 var ErrUnknownKey = fmt.Errorf("no key has this kid: %w", store.ErrNotFound)
 
-// List returns every key, by algorithm and period.
+// List returns every key, by algorithm, use and period.
 func (r *Ring) List() []Info {
 	s, now := r.state.Load(), r.now()
 	list := make([]Info, 0, len(s.byID))
@@ -45,7 +45,7 @@ func (r *Ring) List() []Info {
 		list = append(list, s.info(e, now))
 	}
 	slices.SortFunc(list, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Period, b.Period))
+		return cmp.Or(cmp.Compare(a.Algorithm, b.Algorithm), cmp.Compare(a.Use, b.Use), cmp.Compare(a.Period, b.Period))
 	})
 	return list
 }
@@ -56,7 +56,7 @@ func (s *snapshot) info(e *entry, now store.Time) Info {
 		KID: e.kid, ID: k.ID, Use: string(k.Use), Algorithm: k.Algorithm, Period: k.Period,
 		CreatedAt: k.CreatedAt, ActiveAt: k.ActiveAt, RetireAt: k.RetireAt, RevokedAt: k.RevokedAt,
 	}
-	active := s.active(k.Algorithm, now)
+	active := s.active(kindOf(k), now)
 	switch {
 	case k.RevokedAt != 0:
 		i.State = StateRevoked

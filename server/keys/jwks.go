@@ -25,6 +25,9 @@ type jwk struct {
 	Y         string `json:"y,omitempty"`
 	N         string `json:"n,omitempty"`
 	E         string `json:"e,omitempty"`
+	// Signs tells a verifier of access tokens that this key signs none of them:
+	// "statement". RFC 7517 section 4 has others pass over what they do not know.
+	Signs string `json:"postern_signs,omitempty"`
 }
 
 // document is a JWKS as it is good until one of its keys retires.
@@ -54,7 +57,11 @@ func publish(s *snapshot, now store.Time) *document {
 	}{Keys: []jwk{}}
 	for _, e := range s.byID {
 		if e.signer != nil && e.usable(now) {
-			set.Keys = append(set.Keys, jwkOf(&e.signer.Verifier))
+			k := jwkOf(&e.signer.Verifier)
+			if e.record.Use == store.UseStatement {
+				k.Signs = Statement
+			}
+			set.Keys = append(set.Keys, k)
 			d.until = d.until.Sooner(e.record.RetireAt)
 		}
 	}

@@ -1,4 +1,5 @@
-// Package keys holds the keys that sign and seal access tokens: it makes them
+// Package keys holds the keys that sign and seal access tokens, and those that
+// sign what is said about tokens: it makes them
 // when an algorithm is first used, rotates them, publishes the public ones
 // (RFC 7517) and takes them back.
 //
@@ -105,7 +106,7 @@ func (r *Ring) now() store.Time { return store.At(r.Now()) }
 type entry struct {
 	record *store.Key
 	kid    string
-	signer *Signer // of an access key
+	signer *Signer // of an access key or one of statements
 	sealer *Sealer // of a sealing key
 }
 
@@ -122,34 +123,34 @@ type headed struct {
 
 // snapshot is every key at one moment. It does not change.
 type snapshot struct {
-	byID        map[store.KeyID]*entry
-	byKID       map[string]*entry
-	byHeader    map[string]headed
-	byAlgorithm map[string][]*entry // by period
+	byID     map[store.KeyID]*entry
+	byKID    map[string]*entry
+	byHeader map[string]headed
+	byKind   map[string][]*entry // by period
 }
 
 func newSnapshot(byID map[store.KeyID]*entry) *snapshot {
 	s := &snapshot{byID, map[string]*entry{}, map[string]headed{}, map[string][]*entry{}}
 	for _, e := range byID {
 		s.byKID[e.kid] = e
-		s.byAlgorithm[e.record.Algorithm] = append(s.byAlgorithm[e.record.Algorithm], e)
-		if e.signer != nil {
+		s.byKind[kindOf(e.record)] = append(s.byKind[kindOf(e.record)], e)
+		if e.signer != nil && e.record.Use == store.UseAccess {
 			s.byHeader[e.signer.accessToken] = headed{e, TypeAccessToken}
 			s.byHeader[e.signer.jwt] = headed{e, TypeJWT}
 		}
 	}
-	for _, group := range s.byAlgorithm {
+	for _, group := range s.byKind {
 		slices.SortFunc(group, func(a, b *entry) int { return cmp.Compare(a.record.Period, b.record.Period) })
 	}
 	return s
 }
 
-// active returns the key of an algorithm that signs or seals now: the newest
+// active returns the key of a kind that signs or seals now: the newest
 // whose time has come, or else the first usable one, since the node that made
 // it may have a faster clock. It is nil if there is none.
-func (s *snapshot) active(algorithm string, now store.Time) *entry {
+func (s *snapshot) active(kind string, now store.Time) *entry {
 	var first *entry
-	for _, e := range slices.Backward(s.byAlgorithm[algorithm]) {
+	for _, e := range slices.Backward(s.byKind[kind]) {
 		if !e.usable(now) {
 			continue
 		}
@@ -163,7 +164,7 @@ func (s *snapshot) active(algorithm string, now store.Time) *entry {
 
 // next returns the usable key that is to follow e, or nil.
 func (s *snapshot) next(e *entry, now store.Time) *entry {
-	for _, later := range s.byAlgorithm[e.record.Algorithm] {
+	for _, later := range s.byKind[kindOf(e.record)] {
 		if later.record.Period > e.record.Period && later.usable(now) {
 			return later
 		}
@@ -257,7 +258,7 @@ func (r *Ring) open(k *store.Key, old *entry) (*entry, error) {
 		e.signer, e.sealer = old.signer, old.sealer
 		return e, nil
 	}
-	if u := use(k.Algorithm); u == "" || u != k.Use {
+	if u := use(kindOf(k)); u == "" || u != k.Use || k.Algorithm != algorithmOf(kindOf(k)) {
 		r.Log.Warn("a key of an unknown kind is left alone", "key", k.ID, "use", k.Use, "algorithm", k.Algorithm)
 		return e, nil
 	}
@@ -298,6 +299,9 @@ func (r *Ring) open(k *store.Key, old *entry) (*entry, error) {
 	return e, nil
 }
 
+// KID returns what tokens and the JWKS call a key.
+func KID(k *store.Key) string { return kidOf(k) }
+
 // kidOf returns what tokens and the JWKS call a key: its id and, for a public
 // key, some digits of its hash. Two installations, or one before and after it
 // was restored without its keys, count the same periods: verifiers that
@@ -323,6 +327,16 @@ func (r *Ring) Signer(ctx context.Context, algorithm string) (*Signer, error) {
 	return e.signer, nil
 }
 
+// Statement returns the key that signs status lists and the feed of revocations
+// now. The first use makes one, which writes to the store.
+func (r *Ring) Statement(ctx context.Context) (*Signer, error) {
+	e, err := r.active(ctx, Statement)
+	if err != nil {
+		return nil, err
+	}
+	return e.signer, nil
+}
+
 // Sealer returns the key that seals opaque tokens now. The first use makes one,
 // which writes to the store.
 func (r *Ring) Sealer(ctx context.Context) (*Sealer, error) {
@@ -333,11 +347,11 @@ func (r *Ring) Sealer(ctx context.Context) (*Sealer, error) {
 	return e.sealer, nil
 }
 
-func (r *Ring) active(ctx context.Context, algorithm string) (*entry, error) {
-	if e := r.state.Load().active(algorithm, r.now()); e != nil {
+func (r *Ring) active(ctx context.Context, kind string) (*entry, error) {
+	if e := r.state.Load().active(kind, r.now()); e != nil {
 		return e, nil
 	}
-	return r.first(ctx, algorithm)
+	return r.first(ctx, kind)
 }
 
 // Usable reports whether the key with this kid is neither revoked nor retired.
@@ -346,11 +360,11 @@ func (r *Ring) Usable(kid string, now store.Time) bool {
 	return e != nil && e.usable(now)
 }
 
-// Lookup returns the public key with this kid if tokens that it signed are good
-// now.
+// Lookup returns the public key with this kid if access tokens that it signed
+// are good now.
 func (r *Ring) Lookup(kid string, now store.Time) (*Verifier, bool) {
 	e := r.state.Load().byKID[kid]
-	if e == nil || e.signer == nil || !e.usable(now) {
+	if e == nil || e.signer == nil || e.record.Use != store.UseAccess || !e.usable(now) {
 		return nil, false
 	}
 	return &e.signer.Verifier, true

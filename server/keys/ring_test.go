@@ -280,3 +280,50 @@ func TestHeader(t *testing.T) {
 		}
 	}
 }
+
+// A statement key signs no access tokens, and no access token passes by it.
+func TestAStatementKeyIsNoneOfAccessTokens(t *testing.T) {
+	f, c := newFake(), newClock()
+	r := f.join(t, keys.Options{Now: c.now})
+	access := signer(t, r, keys.ES256)
+	statement, err := r.Statement(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := r.Statement(t.Context()); again != statement || err != nil {
+		t.Errorf("a second use gave another key: %v", err)
+	}
+	if !strings.HasPrefix(statement.KID, "statement-ES256-1-") || signer(t, r, keys.ES256) != access {
+		t.Errorf("the statement key is %s, and access tokens are signed by %s", statement.KID, signer(t, r, keys.ES256).KID)
+	}
+	for _, typ := range []string{keys.TypeAccessToken, keys.TypeJWT} {
+		header, _ := statement.Header(typ)
+		if _, _, ok := r.LookupHeader(header, store.At(c.at)); ok {
+			t.Errorf("an access token of type %s would be good by the statement key", typ)
+		}
+	}
+	if _, ok := r.Lookup(statement.KID, store.At(c.at)); ok {
+		t.Error("Lookup finds the statement key among those of access tokens")
+	}
+	if text := string(r.JWKS()); strings.Count(text, `"postern_signs":"statement"`) != 1 || published(t, r)[statement.KID] == nil {
+		t.Errorf("the JWKS does not say of one key that it signs statements: %s", text)
+	}
+	if _, err := r.Signer(t.Context(), keys.Statement); err == nil {
+		t.Error("Signer gives the statement key for access tokens")
+	}
+	// Each kind has periods of its own.
+	if i, err := r.Rotate(t.Context(), keys.Statement); err != nil || i.ID != "statement-ES256-2" {
+		t.Errorf("rotate: %+v, %v", i, err)
+	}
+	if i, err := r.Revoke(t.Context(), statement.KID); err != nil || i.State != keys.StateRevoked {
+		t.Errorf("revoke: %+v, %v", i, err)
+	}
+	next, err := r.Statement(t.Context())
+	if err != nil || !strings.HasPrefix(next.KID, "statement-ES256-2-") || signer(t, r, keys.ES256) != access {
+		t.Errorf("after it was revoked: %+v, %v", next, err)
+	}
+	want := []string{"access-ES256-1 active", "statement-ES256-1 revoked", "statement-ES256-2 active"}
+	if diff := cmp.Diff(want, states(r)); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}

@@ -42,7 +42,7 @@ func (r *Ring) Run(ctx context.Context) error {
 }
 
 func (r *Ring) maintain(ctx context.Context) {
-	for algorithm := range r.state.Load().byAlgorithm {
+	for algorithm := range r.state.Load().byKind {
 		s, now := r.state.Load(), r.now()
 		e := s.active(algorithm, now)
 		if e == nil || s.next(e, now) != nil || now < e.record.ActiveAt.Add(r.RotateEvery-JWKSMaxAge-Skew) {
@@ -64,7 +64,7 @@ func (r *Ring) maintain(ctx context.Context) {
 // stays, since it holds the count of periods.
 func (r *Ring) prune(ctx context.Context) {
 	s, now := r.state.Load(), r.now()
-	for _, group := range s.byAlgorithm {
+	for _, group := range s.byKind {
 		for _, e := range group[:len(group)-1] {
 			k := e.record
 			if end := k.RetireAt.Sooner(k.RevokedAt); end == 0 || !end.Add(keep).Over(now) {
@@ -135,7 +135,7 @@ func (r *Ring) rotate(ctx context.Context, algorithm, reason string, also ...sto
 			writes = append(writes, store.Update(&retiring))
 		}
 		info := Info{
-			KID: kidOf(k), ID: k.ID, Use: string(k.Use), Algorithm: algorithm, Period: k.Period,
+			KID: kidOf(k), ID: k.ID, Use: string(k.Use), Algorithm: k.Algorithm, Period: k.Period,
 			State: state, CreatedAt: k.CreatedAt, ActiveAt: k.ActiveAt,
 		}
 		if reason != "" {
@@ -212,7 +212,7 @@ func (r *Ring) revocation(s *snapshot, e *entry, now store.Time) ([]store.Write,
 	revoked := *e.record
 	revoked.RevokedAt, revoked.Sealed = now, nil
 	writes := []store.Write{store.Update(&revoked)}
-	active := s.active(e.record.Algorithm, now)
+	active := s.active(kindOf(e.record), now)
 	switch {
 	case e == active:
 		if next := s.next(e, now); next != nil {
@@ -220,7 +220,7 @@ func (r *Ring) revocation(s *snapshot, e *entry, now store.Time) ([]store.Write,
 			promoted.ActiveAt = now
 			return append(writes, store.Update(&promoted)), nil
 		}
-		k, err := r.make(s, e.record.Algorithm, now, now)
+		k, err := r.make(s, kindOf(e.record), now, now)
 		if err != nil {
 			return nil, err
 		}
@@ -272,19 +272,20 @@ func (r *Ring) Reseal(ctx context.Context, also ...store.Write) (int, error) {
 	return resealed, nil
 }
 
-// make makes the record of an algorithm's next key.
-func (r *Ring) make(s *snapshot, algorithm string, now, activeAt store.Time) (*store.Key, error) {
+// make makes the record of the next key of a kind.
+func (r *Ring) make(s *snapshot, kind string, now, activeAt store.Time) (*store.Key, error) {
 	period := int64(1)
-	if group := s.byAlgorithm[algorithm]; len(group) > 0 {
+	if group := s.byKind[kind]; len(group) > 0 {
 		period = group[len(group)-1].record.Period + 1
 	}
+	algorithm := algorithmOf(kind)
 	private, public, err := generate(algorithm)
 	if err != nil {
 		return nil, err
 	}
 	k := &store.Key{
-		ID:  store.KeyID(fmt.Sprintf("%s-%s-%d", use(algorithm), algorithm, period)),
-		Use: use(algorithm), Algorithm: algorithm, Period: period, Public: public,
+		ID:  store.KeyID(fmt.Sprintf("%s-%s-%d", use(kind), algorithm, period)),
+		Use: use(kind), Algorithm: algorithm, Period: period, Public: public,
 		CreatedAt: now, ActiveAt: activeAt,
 	}
 	k.Sealed = r.KEK.seal(k, private)

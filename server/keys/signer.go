@@ -23,7 +23,7 @@ const (
 	TypeJWT         = "JWT" // for resource servers that refuse at+jwt
 )
 
-// Signer signs access tokens with one key.
+// Signer signs access tokens, or statements, with one key.
 type Signer struct {
 	Verifier
 	private crypto.Signer
@@ -103,6 +103,21 @@ func (s *Signer) Sign(dst, input []byte) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("sign with key %s: it is a %T", s.KID, key)
 	}
+}
+
+// Compact signs a payload as a JWS of a type (RFC 7515 section 7.1). It is for
+// statements; access tokens are written by the Minter.
+func (s *Signer) Compact(typ string, payload []byte) (string, error) {
+	head, err := header(s.KID, s.Algorithm, typ)
+	if err != nil {
+		return "", err
+	}
+	b := base64.RawURLEncoding.AppendEncode(append([]byte(head), '.'), payload)
+	signature, err := s.Sign(nil, b)
+	if err != nil {
+		return "", err
+	}
+	return string(base64.RawURLEncoding.AppendEncode(append(b, '.'), signature)), nil
 }
 
 // Verify reports whether signature is the key's for input, by the key's own

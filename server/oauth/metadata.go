@@ -26,6 +26,8 @@ type document struct {
 	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevokeAlgorithms      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	StatusLists           string   `json:"status_list_aggregation_endpoint,omitempty"` // draft-ietf-oauth-status-list section 9.1
+	Revocations           string   `json:"postern_revocations_endpoint,omitempty"`     // the feed of revocations
 
 	BoundToCertificates bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
 	MTLS                *aliases `json:"mtls_endpoint_aliases,omitempty"`
@@ -63,7 +65,7 @@ func (h *Handler) describeServer() document {
 			methods = append(methods, methodCertificate)
 		}
 	}
-	return document{
+	d := document{
 		Issuer: h.Issuer, TokenEndpoint: h.Issuer + "/oauth2/token", JWKSURI: h.Issuer + "/oauth2/jwks",
 		IntrospectionEndpoint: h.Issuer + "/oauth2/introspect", RevocationEndpoint: h.Issuer + "/oauth2/revoke",
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
@@ -71,6 +73,10 @@ func (h *Handler) describeServer() document {
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
 		BoundToCertificates: presents, MTLS: mtls, DPoPAlgorithms: algorithms,
 	}
+	if h.Status != nil {
+		d.StatusLists, d.Revocations = h.Issuer+"/oauth2/statuslists", h.Issuer+"/oauth2/revocations"
+	}
+	return d
 }
 
 func (h *Handler) metadata(c *gin.Context) {

@@ -23,6 +23,7 @@ import (
 	"postern/server/keys"
 	"postern/server/limit"
 	"postern/server/slow"
+	"postern/server/status"
 	"postern/server/telemetry"
 	"postern/server/token"
 	"postern/server/usage"
@@ -53,6 +54,7 @@ type Options struct {
 	Admin    *admin.Admin
 	Usage    *usage.Recorder
 	Metrics  *telemetry.Metrics
+	Status   *status.Lists // nil serves neither status lists nor the feed of revocations
 
 	Issuer       string            // RFC 8414 section 2
 	AccessTTL    time.Duration     // of APIs that do not say; 0 means 1 h
@@ -94,6 +96,7 @@ type Handler struct {
 
 	grants                      *grantEngine
 	tokenLimit, introspectLimit *limit.Limiter
+	followers                   followers
 }
 
 // New returns a Handler.
@@ -127,7 +130,7 @@ func New(o Options) *Handler {
 	}
 	return &Handler{
 		Options: o, grants: newGrantEngine(o.Minter),
-		tokenLimit: limit.NewLimiter(0), introspectLimit: limit.NewLimiter(0),
+		tokenLimit: limit.NewLimiter(0), introspectLimit: limit.NewLimiter(0), followers: followers{draining: make(chan struct{})},
 	}
 }
 
@@ -137,6 +140,11 @@ func (h *Handler) Routes(r gin.IRoutes) {
 	r.POST("/oauth2/introspect", h.handle(h.introspect))
 	r.POST("/oauth2/revoke", h.handle(h.revoke))
 	r.GET("/oauth2/jwks", h.jwks)
+	if h.Status != nil {
+		r.GET("/oauth2/revocations", h.handle(h.revocations))
+		r.GET("/oauth2/statuslists", h.handle(h.statusLists))
+		r.GET("/oauth2/statuslists/:list", h.handle(h.statusList))
+	}
 	r.GET("/oauth2/authorize", h.handle(h.authorize))
 	r.GET("/.well-known/oauth-authorization-server", h.metadata)
 	r.GET("/.well-known/openid-configuration", h.openIDConfiguration)

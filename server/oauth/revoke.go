@@ -34,7 +34,7 @@ func (h *Handler) revoke(c *gin.Context) error {
 	if err == nil && caller.Token != nil && caller.Client.ID == auth.client.ID {
 		by := &admin.Actor{Holder: auth.holder, Client: auth.client, Secret: auth.secret.ID, Address: h.Address(c.Request), RequestID: h.RequestID()}
 		c.Header("X-Request-Id", by.RequestID)
-		switch err := h.Admin.RevokeToken(c.Request.Context(), by, caller.Token.ID, caller.ExpiresAt); {
+		switch err := h.Admin.RevokeToken(c.Request.Context(), by, caller.Token.ID, caller.Token.Audience, caller.ExpiresAt); {
 		case errors.Is(err, admin.ErrTooManyRevoked):
 			return &Error{
 				Code: "temporarily_unavailable", Status: http.StatusTooManyRequests, RetryAfter: time.Minute,

@@ -182,7 +182,7 @@ func (h *Handler) usable(caller *policy.Caller, ws store.WorkspaceID, api *store
 // shape is how a token for all of these APIs is written, and how long it lives.
 func (h *Handler) shape(apis []*store.API) (shape token.Shape, ttl time.Duration, err error) {
 	for i, api := range apis {
-		s := token.Shape{Format: api.Format, Algorithm: api.Algorithm, Type: api.TokenType}
+		s := token.Shape{Format: api.Format, Algorithm: api.Algorithm, Type: api.TokenType, Status: api.StatusList}
 		if s.Format == "" {
 			s.Format = h.Format
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"postern/server/keys"
@@ -19,12 +20,21 @@ type Shape struct {
 	Format    store.TokenFormat
 	Algorithm string // of a JWT: keys.ES256, keys.EdDSA or keys.RS256
 	Type      string // of a JWT: keys.TypeAccessToken (or empty), or keys.TypeJWT
+	Status    bool   // a JWT says where its status is published (draft-ietf-oauth-status-list section 6.1)
 }
 
-// MinterOptions configures a Minter. All fields are required.
+// Statuses finds the place of a token in a status list: the list's address, and
+// the token's index in it. The first of a secret's tokens at its generations
+// writes to the store; no other does.
+type Statuses interface {
+	Place(ctx context.Context, c *Claims) (uri string, index int64, err error)
+}
+
+// MinterOptions configures a Minter. Keys and Issuer are required.
 type MinterOptions struct {
-	Keys   *keys.Ring
-	Issuer string // iss: the public URL
+	Keys     *keys.Ring
+	Issuer   string   // iss: the public URL
+	Statuses Statuses // nil: no token has the claim status, whatever its Shape
 }
 
 // Minter writes access tokens.
@@ -43,7 +53,7 @@ func NewMinter(o MinterOptions) *Minter {
 }
 
 // Mint writes a token. The first of an algorithm makes its key, which writes to
-// the store; no other does. Claims that lack a subject, client, secret, audience
+// the store, as does the first with a status of a secret; no other does. Claims that lack a subject, client, secret, audience
 // or generations, or end before they begin, are an error, and so is a token above
 // 4,096 bytes (ErrTooLong).
 func (m *Minter) Mint(ctx context.Context, c Claims, s Shape) (string, error) {
@@ -86,6 +96,13 @@ func (m *Minter) jwt(ctx context.Context, b *buffer, c *Claims, s Shape) error {
 		return fmt.Errorf("the token type %q is unknown", s.Type)
 	}
 	b.plain = c.appendJSON(b.plain[:0])
+	if s.Status && m.Statuses != nil {
+		uri, index, err := m.Statuses.Place(ctx, c)
+		if err != nil {
+			return err
+		}
+		b.plain = appendStatus(b.plain, uri, index)
+	}
 	b.text = append(append(b.text[:0], header...), '.')
 	b.text = base64.RawURLEncoding.AppendEncode(b.text, b.plain)
 	if b.plain, err = signer.Sign(b.plain[:0], b.text); err != nil {
@@ -93,4 +110,13 @@ func (m *Minter) jwt(ctx context.Context, b *buffer, c *Claims, s Shape) error {
 	}
 	b.text = base64.RawURLEncoding.AppendEncode(append(b.text, '.'), b.plain)
 	return nil
+}
+
+// appendStatus adds the claim status to a JSON object of claims
+// (draft-ietf-oauth-status-list section 6.1).
+func appendStatus(b []byte, uri string, index int64) []byte {
+	b = append(b[:len(b)-1], `,"status":{"status_list":{"idx":`...)
+	b = strconv.AppendInt(b, index, 10)
+	b = append(b, `,"uri":`...)
+	return append(appendString(b, uri), `}}}`...)
 }

@@ -1,7 +1,7 @@
 // Package cached is a store around a store, for hot reads.
 //
 // The whole of the small kinds (installation, workspaces, APIs, roles, teams,
-// keys, revocations, webhooks, and the grants of teams) is in memory: asking for one
+// keys, revocations, webhooks, status indexes, and the grants of teams) is in memory: asking for one
 // reads nothing, and one that is not there does not exist. Of clients and of
 // accounts with their grants the ones used lately are in memory, bounded in
 // number, each for at most a minute; of clients that were imported it is known
@@ -30,14 +30,23 @@ import (
 // told of them by Run, one call at a time.
 type Subscriber interface {
 	// Load replaces all it knew by these records: all of the kinds
-	// installation, workspaces, apis, roles, teams, keys, revocations and webhooks, in
-	// that order, and then the grants held by teams. If it refuses the first
+	// installation, workspaces, apis, roles, teams, keys, revocations, webhooks and
+	// status indexes, in that order, and then the grants held by teams. If it refuses the first
 	// load, Run ends with its error; a later one it is to answer from what it
 	// had.
 	Load(records []store.Record) error
 	// Apply changes what it knows. Changes come in the order of the feed, and
 	// before a Commit of this node that made them returns. Its error is logged.
 	Apply(c store.Change) error
+}
+
+// Follower is a Subscriber that is told of every change of a client or account,
+// too, of which memory holds some only. It may hear of one that it knows, and of
+// those before what it read from the store: revisions tell.
+type Follower interface {
+	Subscriber
+	// Follow is as Apply, of clients and accounts.
+	Follow(c store.Change)
 }
 
 // Options configures a Store. Only Node is required.

@@ -214,12 +214,22 @@ func (s *Store) apply(ctx context.Context, c store.Change) {
 		s.applyHeartbeat(c)
 	case store.KindClient:
 		s.applyClient(c)
+		s.tellFollowers(c)
 	case store.KindAccount:
 		s.applyAccount(c)
+		s.tellFollowers(c)
 	default:
 		s.applyWhole(ctx, c)
 	}
 	s.waits.applied(c)
+}
+
+func (s *Store) tellFollowers(c store.Change) {
+	for _, sub := range s.subscribers {
+		if f, ok := sub.(Follower); ok {
+			f.Follow(c)
+		}
+	}
 }
 
 func (s *Store) applyHeartbeat(c store.Change) {

@@ -24,12 +24,13 @@ func TestLoadTellsSubscribersOfTheWholeKinds(t *testing.T) {
 			&store.Installation{ID: store.InstallationKey, Revision: 1},
 			&store.Role{ID: "r", Revision: 1}, &store.Workspace{ID: "w2", Revision: 1}, &store.Workspace{ID: "w1", Revision: 1},
 			&store.API{ID: "a", Revision: 1}, &store.Team{ID: "tea1", Revision: 1}, &store.Key{ID: "k", Revision: 1},
-			&store.Revocation{ID: "jti", Revision: 1}, client(1), account(1), grant(string(usr), "w1", 1), grant("tea1", "w1", 1))
+			&store.Revocation{ID: "jti", Revision: 1}, &store.StatusIndex{ID: "place", Revision: 1},
+			client(1), account(1), grant(string(usr), "w1", 1), grant("tea1", "w1", 1))
 		first, second := new(subscriber), new(subscriber)
 		s := start(t, f, first, second)
 		want := []string{
 			"installation bootstrap", "workspaces w1", "workspaces w2", "apis a", "roles r", "teams tea1",
-			"keys k", "revocations jti", "grants tea1@w1",
+			"keys k", "revocations jti", "status_indexes place", "grants tea1@w1",
 		}
 		commit(t, s, store.Update(&store.Role{ID: "r", Revision: 1}), store.Update(client(1)), store.Insert(grant(string(usr), "w2", 0)))
 		commit(t, s, store.Insert(grant("tea1", "w2", 0)), store.Delete(&store.Workspace{ID: "w2", Revision: 1}))
@@ -41,6 +42,30 @@ func TestLoadTellsSubscribersOfTheWholeKinds(t *testing.T) {
 			if diff := cmp.Diff([]string{"roles r", "grants tea1@w2", "workspaces w2"}, changed); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
+		}
+	})
+}
+
+// follower is a subscriber that is told of clients and accounts, too.
+type follower struct{ subscriber }
+
+func (f *follower) Follow(c store.Change) { _ = f.Apply(c) }
+
+// A follower has heard of a client or account before the commit that changed it
+// returns, and of the rest as others are.
+func TestFollowersHearOfClientsAndAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(client(1), account(1))
+		plain, follows := new(subscriber), new(follower)
+		s := start(t, f, plain, follows)
+		commit(t, s, store.Update(client(1)), store.Insert(&store.StatusIndex{ID: "place"}), store.Update(account(1)))
+		commit(t, s, store.Delete(client(2)))
+		want := []string{"clients " + string(cli), "status_indexes place", "accounts " + string(usr), "clients " + string(cli)}
+		if _, _, changed := follows.knows(); !slices.Equal(changed, want) {
+			t.Errorf("a follower heard of %v, want %v", changed, want)
+		}
+		if _, _, changed := plain.knows(); !slices.Equal(changed, want[1:2]) {
+			t.Errorf("another heard of %v, want %v", changed, want[1:2])
 		}
 	})
 }

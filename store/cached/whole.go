@@ -13,7 +13,7 @@ import (
 func wholeKinds() []store.Kind {
 	return []store.Kind{
 		store.KindInstallation, store.KindWorkspace, store.KindAPI, store.KindRole,
-		store.KindTeam, store.KindKey, store.KindRevocation, store.KindWebhook,
+		store.KindTeam, store.KindKey, store.KindRevocation, store.KindWebhook, store.KindStatusIndex,
 	}
 }
 
@@ -28,6 +28,7 @@ type whole struct {
 	keys         shelf[*store.Key]
 	revocations  shelf[*store.Revocation]
 	webhooks     shelf[*store.Webhook]
+	indexes      shelf[*store.StatusIndex]
 	teamGrants   sync.Map // store.HolderID -> []*store.Grant, by workspace
 	slow         slow
 
@@ -46,6 +47,7 @@ func newWhole() *whole {
 		keys:        newShelf[*store.Key](),
 		revocations: newShelf[*store.Revocation](),
 		webhooks:    newShelf[*store.Webhook](),
+		indexes:     newShelf[*store.StatusIndex](),
 		byClient:    make(map[store.ClientID]map[string]store.Time),
 	}
 }
@@ -70,6 +72,8 @@ func (w *whole) apply(c store.Change) bool {
 		return w.applyRevocation(c)
 	case store.KindWebhook:
 		return w.webhooks.apply(c)
+	case store.KindStatusIndex:
+		return w.indexes.apply(c)
 	case store.KindGrant:
 		return w.applyTeamGrant(c)
 	default:

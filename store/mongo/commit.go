@@ -228,6 +228,7 @@ func (s *Store) Prune(ctx context.Context, now, keepUsage store.Time) error {
 		filter     bson.D
 	}{
 		{string(store.KindRevocation), before("expires_at", now)},
+		{string(store.KindStatusIndex), before("expires_at", now)},
 		{string(store.KindSession), before("expires_at", now)},
 		{string(store.KindDelivery), before("expires_at", now)},
 		{string(store.KindIdempotency), before("expires_at", now)},

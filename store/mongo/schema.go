@@ -201,6 +201,7 @@ func indexes() map[string][]driver.IndexModel {
 		// No TTL index: the database's clock must not decide when a token that was
 		// revoked is forgotten. Prune does, by the clock that tokens expire by.
 		string(store.KindRevocation):  {index("expires_at")},
+		string(store.KindStatusIndex): {unique("place"), index("expires_at")},
 		string(store.KindSession):     {index("expires_at")},
 		string(store.KindIdempotency): {index("expires_at")},
 		string(store.KindDelivery):    {index("status", "due_at", "_id"), index("webhook", "_id"), index("expires_at")},

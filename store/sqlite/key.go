@@ -16,6 +16,16 @@ func revocationTable() *table {
 	return ending(func(r store.Record) store.Time { return r.(*store.Revocation).ExpiresAt })
 }
 
+func statusIndexTable() *table {
+	return &table{
+		columns: []string{"place", "expires_at"},
+		values: func(r store.Record) []any {
+			i := r.(*store.StatusIndex)
+			return []any{i.Place, int64(i.ExpiresAt)}
+		},
+	}
+}
+
 // ending is a table of records that Prune deletes after their end.
 func ending(ends func(store.Record) store.Time) *table {
 	return &table{
@@ -26,7 +36,7 @@ func ending(ends func(store.Record) store.Time) *table {
 
 // endingKinds are those that Prune deletes after their end.
 func endingKinds() []store.Kind {
-	return []store.Kind{store.KindRevocation, store.KindSession, store.KindDelivery, store.KindIdempotency}
+	return []store.Kind{store.KindRevocation, store.KindStatusIndex, store.KindSession, store.KindDelivery, store.KindIdempotency}
 }
 
 // pruneEnded deletes some records of a kind that ended before now.

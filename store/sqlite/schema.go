@@ -128,6 +128,9 @@ func migrations() [][]string {
 		// For the counts of overviews: see ClientQuery.IsFigure. The expression keeps lists,
 		// which have an order, from it.
 		"CREATE INDEX clients_counted ON clients (workspace, status || ' ' || kind, expires_at, last_used, created_at, status, kind)",
+	}, {
+		records("status_indexes", "place INTEGER NOT NULL UNIQUE, expires_at INTEGER NOT NULL"),
+		"CREATE INDEX status_indexes_by_expiry ON status_indexes (expires_at) WHERE expires_at > 0",
 	}}
 }
 
@@ -143,7 +146,7 @@ func records(name, columns string) string {
 // checked are the tables in the order in which a start checks them.
 func checked() []string {
 	return []string{
-		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "webhooks",
+		"installation", "workspaces", "apis", "roles", "teams", "keys", "chains", "leases", "revocations", "status_indexes", "webhooks",
 		"accounts", "clients", "grants", "links", "last_use", "sessions", "idempotency", "second_factors", "identities", "deliveries", "usage", "usage_sums", "audit",
 	}
 }

@@ -47,6 +47,7 @@ func tables() map[store.Kind]*table {
 		store.KindWebhook:      {},
 		store.KindSecondFactor: {},
 		store.KindIdentity:     {},
+		store.KindStatusIndex:  statusIndexTable(),
 		store.KindDelivery:     deliveryTable(),
 		store.KindSession:      ending(func(r store.Record) store.Time { return r.(*store.Session).ExpiresAt }),
 		store.KindIdempotency:  ending(func(r store.Record) store.Time { return r.(*store.Idempotency).ExpiresAt }),

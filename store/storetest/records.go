@@ -119,6 +119,7 @@ func testUnique(t *testing.T, s store.Store) {
 		{"client key without a workspace", "key", &store.Client{ID: "u3", ClientKey: "k"}, &store.Client{ID: "u4", ClientKey: "k"}},
 		{"installation", "_id", &store.Installation{ID: store.InstallationKey}, &store.Installation{ID: store.InstallationKey}},
 		{"audit id", "_id", &store.AuditEntry{ID: "u1"}, &store.AuditEntry{ID: "u1"}},
+		{"place in a status list", "place", &store.StatusIndex{ID: "u1", Place: 7}, &store.StatusIndex{ID: "u2", Place: 7}},
 		{"key", "_id", &store.Key{ID: "u1"}, &store.Key{ID: "u1"}},
 	}
 	for _, tt := range tests {

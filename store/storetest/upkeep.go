@@ -19,6 +19,9 @@ func testPrune(t *testing.T, s store.Store) {
 		store.Insert(&store.Revocation{ID: "ended", ExpiresAt: now - 1}),
 		store.Insert(&store.Revocation{ID: "ends", ExpiresAt: now + 1}),
 		store.Insert(&store.Revocation{ID: "never"}),
+		store.Insert(&store.StatusIndex{ID: "ended", Place: 1, ExpiresAt: now - 1}),
+		store.Insert(&store.StatusIndex{ID: "ends", Place: 2, ExpiresAt: now + 1}),
+		store.Insert(&store.StatusIndex{ID: "never", Place: 3}),
 		store.Insert(&store.Session{ID: "ended", ExpiresAt: now - 1}),
 		store.Insert(&store.Session{ID: "ends", ExpiresAt: now + 1}),
 		store.Insert(&store.Idempotency{ID: "ended", ExpiresAt: now - 1}),
@@ -46,9 +49,9 @@ func testPrune(t *testing.T, s store.Store) {
 	if err := s.Prune(t.Context(), now, now.Add(-day)); err != nil {
 		t.Fatalf("prune: %v", err)
 	}
-	same(t, "the change", []store.Change{{Kind: store.KindRevocation, Key: "ended"}}, next(t, feed, 1))
-	same(t, "what is left", []string{"ends", "never", "node", "expired", "old", "ends", "waits"},
-		keys(all(t, s, store.KindRevocation, store.KindHeartbeat, store.KindClient, store.KindAudit, store.KindSession, store.KindIdempotency, store.KindDelivery)))
+	same(t, "the changes", []store.Change{{Kind: store.KindRevocation, Key: "ended"}, {Kind: store.KindStatusIndex, Key: "ended"}}, next(t, feed, 2))
+	same(t, "what is left", []string{"ends", "never", "ends", "never", "node", "expired", "old", "ends", "waits"},
+		keys(all(t, s, store.KindRevocation, store.KindStatusIndex, store.KindHeartbeat, store.KindClient, store.KindAudit, store.KindSession, store.KindIdempotency, store.KindDelivery)))
 	kept := usage(t, s, store.UsageQuery{})
 	same(t, "usage rows", 2, len(kept))
 	same(t, "hours with usage sums", 2, len(totals(t, s, store.UsageTotalQuery{By: store.UsageByHour})))
@@ -57,7 +60,7 @@ func testPrune(t *testing.T, s store.Store) {
 	if err := s.Prune(t.Context(), now.Add(2*time.Hour), now.Add(-day)); err != nil {
 		t.Fatalf("prune: %v", err)
 	}
-	same(t, "what is left two hours later", []string{"never"}, keys(all(t, s, store.KindRevocation, store.KindHeartbeat)))
+	same(t, "what is left two hours later", []string{"never", "never"}, keys(all(t, s, store.KindRevocation, store.KindStatusIndex, store.KindHeartbeat)))
 }
 
 func testContexts(t *testing.T, s store.Store) {

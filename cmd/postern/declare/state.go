@@ -324,7 +324,7 @@ func (s *State) readAPIs(ctx context.Context, server Server, about scope) error 
 				"shared_with": a.SharedWith, "format": a.Format, "algorithm": a.Algorithm, "token_type": a.TokenType, "access_ttl": a.AccessTTL,
 				"introspectors": introspectors, "workspace_from": a.WorkspaceFrom, "max_staleness": a.MaxStaleness, "semicolon": a.Semicolon,
 				"encoded_slash": a.EncodedSlash, "double_slash": a.DoubleSlash, "non_ascii": a.NonASCII, "fold_case": a.FoldCase,
-				"evaluate_ids": a.EvaluateIDs, "delegation": a.Delegation, "certificate_header": a.CertHeader,
+				"evaluate_ids": a.EvaluateIDs, "delegation": a.Delegation, "status_list": a.StatusList, "certificate_header": a.CertHeader,
 			},
 		}})
 	}
