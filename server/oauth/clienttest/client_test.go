@@ -6,11 +6,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -23,6 +26,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"postern/docs/guidetest"
+	"postern/server/guard"
 	"postern/server/servertest"
 )
 
@@ -41,6 +45,13 @@ type asked struct {
 	GatewaySecret string `json:"gateway_secret"`
 	// Key is a private key, a JWK, whose public half is registered.
 	Key json.RawMessage `json:"key"`
+	// MTLS is where a certificate is presented; the others are files in PEM.
+	MTLS        string `json:"mtls"`
+	Authority   string `json:"authority"`
+	Certificate string `json:"certificate"`
+	PrivateKey  string `json:"private_key"`
+	// Resource is a server behind a guard.
+	Resource string `json:"resource"`
 }
 
 // given is what its flows gave; empty where it has no such flow.
@@ -48,8 +59,11 @@ type given struct {
 	Discovery  string         `json:"discovery"` // the token endpoint
 	Basic      string         `json:"basic"`     // an access token
 	Post       string         `json:"post"`
-	Signed     string         `json:"signed"` // an access token, by private_key_jwt
-	Wrong      string         `json:"wrong"`  // the error of a wrong secret
+	Signed     string         `json:"signed"`    // an access token, by private_key_jwt
+	Presented  string         `json:"presented"` // an access token, by a certificate
+	Proven     string         `json:"proven"`    // an access token, bound by DPoP
+	Called     int            `json:"called"`    // the status of the resource, with Proven
+	Wrong      string         `json:"wrong"`     // the error of a wrong secret
 	Introspect map[string]any `json:"introspect"`
 	Verify     string         `json:"verify"` // the client's id, of a token that it verified
 	Revoke     int            `json:"revoke"` // of the token in Post
@@ -72,15 +86,23 @@ var libraries = []struct {
 }
 
 func TestEveryLibraryWorks(t *testing.T) {
-	s := servertest.Start(t)
+	files := newFiles(t)
+	s := servertest.Start(t, files.listen)
 	private := register(t, s)
+	s.Post(t, "/clients/"+string(s.Example.Client.ID)+"/secrets", map[string]any{"certificate": files.text, "keep": true}, nil)
+	g, err := guard.New(guard.Options{Decisions: s.Decisions + "/decide/nginx/example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resource := httptest.NewServer(g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })))
+	t.Cleanup(resource.Close)
 	all := map[string]given{}
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
 			a := asked{
 				Library: l.name, Issuer: s.URL, Client: string(s.Example.Client.ID), Secret: s.Example.Secret.Reveal(), Scope: "orders:read",
 				Audience: s.API.Audience, Gateway: string(s.Gateway.Client.ID), GatewaySecret: s.Gateway.Secret.Reveal(),
-				Key: private,
+				Key: private, MTLS: files.url, Authority: files.authority, Certificate: files.certificate, PrivateKey: files.key, Resource: resource.URL + "/orders/7",
 			}
 			got := l.run(t, a)
 			all[l.name] = got
@@ -94,6 +116,12 @@ func TestEveryLibraryWorks(t *testing.T) {
 			}
 			if got.Signed != "" && !active(t, a, got.Signed) {
 				t.Error("the token that it got with its key is not active")
+			}
+			if got.Presented != "" && !active(t, a, got.Presented) {
+				t.Error("the token that it got with its certificate is not active")
+			}
+			if got.Proven != "" && (!active(t, a, got.Proven) || got.Called != http.StatusOK) {
+				t.Errorf("with the token that it bound to a key the resource answers %d", got.Called)
 			}
 			if got.Wrong != "invalid_client" && (l.odd == "" || got.Wrong != l.odd) {
 				t.Errorf("a wrong secret is told as %q", got.Wrong)
@@ -189,6 +217,24 @@ func runGo(t *testing.T, a asked) (got given) {
 	if _, err = token(oauth2.AuthStyleAutoDetect, a.Secret); err != nil {
 		t.Errorf("finding out the method: %v", err)
 	}
+	pair, err := tls.LoadX509KeyPair(a.Certificate, a.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := os.ReadFile(a.Authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(transport.CloseIdleConnections)
+	presenting := clientcredentials.Config{ClientID: a.Client, TokenURL: a.MTLS + "/oauth2/token", AuthStyle: oauth2.AuthStyleInParams}
+	presented, err := presenting.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Presented = presented.AccessToken
 	_, err = token(oauth2.AuthStyleInHeader, "wrong")
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		got.Wrong = refused.ErrorCode
@@ -272,6 +318,12 @@ func runCurl(t *testing.T, a asked) (got given) {
 	got.Discovery = text(curl("/.well-known/oauth-authorization-server")["token_endpoint"])
 	got.Basic = text(curl("/oauth2/token", "-u", a.Client+":"+a.Secret, "-d", "grant_type=client_credentials", "-d", "scope="+a.Scope)["access_token"])
 	got.Post = text(curl("/oauth2/token", "-d", "grant_type=client_credentials", "-d", "client_id="+a.Client, "-d", "client_secret="+a.Secret)["access_token"])
+	var presented map[string]any
+	if err := json.Unmarshal(execute(t.Context(), t, nil, "curl", "-sS", a.MTLS+"/oauth2/token", "--cacert", a.Authority, "--cert", a.Certificate, "--key", a.PrivateKey,
+		"-d", "grant_type=client_credentials", "-d", "client_id="+a.Client), &presented); err != nil {
+		t.Fatal(err)
+	}
+	got.Presented = text(presented["access_token"])
 	got.Wrong = text(curl("/oauth2/token", "-u", a.Client+":wrong", "-d", "grant_type=client_credentials")["error"])
 	got.Introspect = curl("/oauth2/introspect", "-u", a.Gateway+":"+a.GatewaySecret, "-d", "token="+got.Basic)
 	curl("/oauth2/revoke", "-f", "-u", a.Client+":"+a.Secret, "-d", "token="+got.Post)

@@ -2,11 +2,26 @@
 // JSON object on standard input; prints one: what each flow gave.
 
 import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 
 const c = JSON.parse(readFileSync(0, 'utf8'))
 const load = (path) => import(`${c.modules}/${path}`)
 
 const privateKey = () => crypto.subtle.importKey('jwk', c.key, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+
+// fetch with a certificate: Node's own has none.
+const presenting = (url, { method, headers, body }) =>
+  new Promise((resolve, reject) => {
+    const file = (name) => readFileSync(c[name])
+    const options = { method, headers: Object.fromEntries(new Headers(headers)), ca: file('authority'), cert: file('certificate'), key: file('private_key'), agent: false }
+    const asking = request(url, options, async (answer) => {
+      const parts = []
+      for await (const part of answer) parts.push(part)
+      resolve(new Response(Buffer.concat(parts), { status: answer.statusCode, headers: answer.headers }))
+    })
+    asking.on('error', reject)
+    asking.end(body === undefined ? undefined : body.toString())
+  })
 
 async function openidClient() {
   const oidc = await load('openid-client/build/index.js')
@@ -21,6 +36,12 @@ async function openidClient() {
   out.post = (await oidc.clientCredentialsGrant(post, parameters)).access_token
   const signing = await discover(c.client, undefined, oidc.PrivateKeyJwt({ key: await privateKey(), kid: c.key.kid }))
   out.signed = (await oidc.clientCredentialsGrant(signing, parameters)).access_token
+  const certified = await discover(c.client, { use_mtls_endpoint_aliases: true }, oidc.TlsClientAuth())
+  certified[oidc.customFetch] = presenting
+  out.presented = (await oidc.clientCredentialsGrant(certified, parameters)).access_token
+  const DPoP = oidc.getDPoPHandle(basic, await oidc.randomDPoPKeyPair('ES256'))
+  out.proven = (await oidc.clientCredentialsGrant(basic, parameters, { DPoP })).access_token
+  out.called = (await oidc.fetchProtectedResource(basic, out.proven, new URL(c.resource), 'GET', undefined, undefined, { DPoP })).status
   try {
     await oidc.clientCredentialsGrant(await discover(c.client, undefined, oidc.ClientSecretBasic('wrong')), parameters)
     out.wrong = 'no error'
@@ -43,13 +64,20 @@ async function oauth4webapi() {
   const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure }))
   out.discovery = as.token_endpoint
   const client = { client_id: c.client }
-  const token = async (authentication) => {
-    const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, new URLSearchParams({ scope: c.scope }), insecure)
+  const token = async (authentication, more) => {
+    const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, new URLSearchParams({ scope: c.scope }), { ...insecure, ...more })
     return (await oauth.processClientCredentialsResponse(as, client, response)).access_token
   }
   out.basic = await token(oauth.ClientSecretBasic(c.secret))
   out.post = await token(oauth.ClientSecretPost(c.secret))
   out.signed = await token(oauth.PrivateKeyJwt({ key: await privateKey(), kid: c.key.kid }))
+  client.use_mtls_endpoint_aliases = true
+  out.presented = await token(oauth.TlsClientAuth(), { [oauth.customFetch]: presenting })
+  client.use_mtls_endpoint_aliases = false
+  const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
+  out.proven = await token(oauth.ClientSecretBasic(c.secret), { DPoP })
+  const call = () => oauth.protectedResourceRequest(out.proven, 'GET', new URL(c.resource), undefined, undefined, { DPoP, ...insecure })
+  out.called = (await call().catch((e) => (oauth.isDPoPNonceError(e) ? call() : Promise.reject(e)))).status
   try {
     await token(oauth.ClientSecretBasic('wrong'))
     out.wrong = 'no error'

@@ -34,6 +34,8 @@ def authlib(c):
     signing = session("private_key_jwt", jwk.ECKey.import_key(c["key"]))
     signing.register_client_auth_method(PrivateKeyJWT(meta["token_endpoint"], claims={"aud": c["issuer"]}, headers={"kid": c["key"]["kid"]}, alg="ES256"))
     out["signed"] = signing.fetch_token(meta["token_endpoint"], grant_type="client_credentials")["access_token"]
+    presenting = session("none", None)
+    out["presented"] = presenting.fetch_token(c["mtls"] + "/oauth2/token", grant_type="client_credentials", cert=(c["certificate"], c["private_key"]), verify=c["authority"])["access_token"]
     try:
         session("client_secret_basic", "wrong").fetch_token(meta["token_endpoint"], grant_type="client_credentials")
         out["wrong"] = "no error"
@@ -59,6 +61,9 @@ def requests_oauthlib(c):
 
     out["basic"] = session().fetch_token(url, auth=HTTPBasicAuth(c["client"], c["secret"]))["access_token"]
     out["post"] = session().fetch_token(url, client_secret=c["secret"], include_client_id=True)["access_token"]
+    out["presented"] = session().fetch_token(
+        c["mtls"] + "/oauth2/token", include_client_id=True, cert=(c["certificate"], c["private_key"]), verify=c["authority"]
+    )["access_token"]
     try:
         session().fetch_token(url, auth=HTTPBasicAuth(c["client"], "wrong"))
         out["wrong"] = "no error"
