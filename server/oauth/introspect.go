@@ -21,7 +21,8 @@ import (
 const bearerLife = 300_000 // ms
 
 // introspect tells an API's gateway about a token (RFC 7662). A token that is
-// not for an API of the caller is inactive for it, and nothing else is said.
+// not for an API of the caller is inactive for it, and nothing else is said. It may be
+// told in a signed JWT (RFC 9701).
 func (h *Handler) introspect(c *gin.Context) error {
 	f, auth, err := h.receive(c, "")
 	if err != nil {
@@ -32,9 +33,6 @@ func (h *Handler) introspect(c *gin.Context) error {
 	}
 	if ok, after := h.introspectLimit.Allow(string(auth.client.ID), h.IntrospectRate, h.Now()); !ok {
 		return tooMany(after)
-	}
-	if auth.client.SCIMOnly {
-		return &Error{Code: "unauthorized_client", Status: http.StatusBadRequest, Description: "this client is for provisioning (SCIM) and introspects nothing"}
 	}
 	text := f.get("token")
 	if text == "" {
@@ -48,20 +46,32 @@ func (h *Handler) introspect(c *gin.Context) error {
 	if err == nil {
 		answer = h.answerFor(auth.client, caller)
 	}
+	said, kind := answer, contentJSON
+	if said == nil {
+		said = inactive
+	}
+	if accept := c.Request.Header["Accept"]; accept != nil && wantsSigned(accept) {
+		if said, err = h.signed(c.Request.Context(), said, auth.client.ID); err != nil {
+			return err
+		}
+		kind = contentSigned
+	}
 	header := c.Writer.Header()
-	header["Content-Type"], header["Cache-Control"] = contentJSON, noStore
+	header["Content-Type"], header["Cache-Control"] = kind, noStore
 	h.Metrics.Introspected(answer != nil)
 	if answer == nil {
-		_, _ = c.Writer.WriteString(`{"active":false}`)
+		_, _ = c.Writer.Write(said)
 		return nil
 	}
 	h.Usage.Record(usage.Event{
 		Client: caller.Client.ID, Workspace: caller.Client.Workspace, Secret: caller.Secret, Outcome: store.OutcomeIntrospected,
 		Address: h.Address(c.Request), Endpoint: "POST /oauth2/introspect", At: caller.At,
 	})
-	_, _ = c.Writer.Write(answer)
+	_, _ = c.Writer.Write(said)
 	return nil
 }
+
+var inactive = []byte(`{"active":false}`) //nolint:gochecknoglobals // a constant
 
 // introspected is an answer and what it was made of.
 type introspected struct {

@@ -29,6 +29,8 @@ type document struct {
 	StatusLists           string   `json:"status_list_aggregation_endpoint,omitempty"` // draft-ietf-oauth-status-list section 9.1
 	Revocations           string   `json:"postern_revocations_endpoint,omitempty"`     // the feed of revocations
 
+	IntrospectionSigning []string `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
+
 	BoundToCertificates bool     `json:"tls_client_certificate_bound_access_tokens"` // RFC 8705 section 3.3
 	MTLS                *aliases `json:"mtls_endpoint_aliases,omitempty"`
 	DPoPAlgorithms      []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
@@ -71,7 +73,8 @@ func (h *Handler) describeServer() document {
 		GrantTypes: []string{grantClientCredentials, grantTokenExchange}, ResponseTypes: []string{},
 		TokenAuthMethods: methods, IntrospectAuthMethods: methods, RevokeAuthMethods: methods,
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
-		BoundToCertificates: presents, MTLS: mtls, DPoPAlgorithms: algorithms,
+		IntrospectionSigning: []string{"ES256"},
+		BoundToCertificates:  presents, MTLS: mtls, DPoPAlgorithms: algorithms,
 	}
 	if h.Status != nil {
 		d.StatusLists, d.Revocations = h.Issuer+"/oauth2/statuslists", h.Issuer+"/oauth2/revocations"
