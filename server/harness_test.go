@@ -46,9 +46,14 @@ type node struct {
 }
 
 // clock is the time, moved by a test.
-type clock struct{ ahead atomic.Int64 }
+type clock struct{ ahead, step atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time {
+	return time.Now().Add(time.Duration(c.ahead.Add(c.step.Load())))
+}
+
+// tick moves the time whenever somebody looks at it.
+func (c *clock) tick(d time.Duration)    { c.step.Store(int64(d)) }
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // logged keeps what a server logs.

@@ -43,7 +43,7 @@ func (s *Server) publicHandler() http.Handler {
 	s.api.Mount(r)
 	s.console.Mount(r)
 	r.Any(scim.Prefix+"/*path", gin.WrapH(s.scim))
-	for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
+	for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations", "/access/v1/search/subject", "/access/v1/search/resource", "/access/v1/search/action"} {
 		r.POST(path, gin.WrapH(s.authzen))
 	}
 	r.GET("/.well-known/authzen-configuration", gin.WrapH(s.authzen))

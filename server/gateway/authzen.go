@@ -31,14 +31,21 @@ import (
 // identity; of one that is not, the status that a gateway would answer, and why.
 type AuthZEN struct {
 	Decisions *Handler
-	APIs      func() []*store.API              // all there are
-	Issuer    string                           // the public URL, without a slash at its end
-	Address   func(*http.Request) netip.Addr   // of who asks
-	Failed    func(a netip.Addr) time.Duration // counts a failure; more than 0 is how long who asks must wait. May be nil
+	APIs      func() []*store.API // all there are
+
+	// For searches.
+	Workspaces func() []*store.Workspace // all there are
+	Candidates Candidates
+	CursorKey  []byte // makes the tokens of pages, which are good on all nodes that have it
+
+	Issuer  string                           // the public URL, without a slash at its end
+	Address func(*http.Request) netip.Addr   // of who asks
+	Failed  func(a netip.Addr) time.Duration // counts a failure; more than 0 is how long who asks must wait. May be nil
 }
 
-// ServeHTTP answers POST /access/v1/evaluation and /access/v1/evaluations, and
-// GET /.well-known/authzen-configuration.
+// ServeHTTP answers POST /access/v1/evaluation and /access/v1/evaluations, POST
+// /access/v1/search/subject, resource and action, and GET
+// /.well-known/authzen-configuration.
 func (z *AuthZEN) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -51,11 +58,19 @@ func (z *AuthZEN) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"policy_decision_point":       z.Issuer,
 			"access_evaluation_endpoint":  z.Issuer + "/access/v1/evaluation",
 			"access_evaluations_endpoint": z.Issuer + "/access/v1/evaluations",
+			"search_subject_endpoint":     z.Issuer + "/access/v1/search/subject",
+			"search_resource_endpoint":    z.Issuer + "/access/v1/search/resource",
+			"search_action_endpoint":      z.Issuer + "/access/v1/search/action",
 		})
 	case "/access/v1/evaluation", "/access/v1/evaluations":
 		z.serve(w, r, strings.HasSuffix(r.URL.Path, "s"))
 	default:
-		w.WriteHeader(http.StatusNotFound)
+		what, ok := strings.CutPrefix(r.URL.Path, "/access/v1/search/")
+		if _, known := searches[what]; !ok || !known {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		z.search(w, r, what)
 	}
 }
 

@@ -40,27 +40,36 @@ type evaluations struct {
 	until  *bool // the decision after which no more are made
 }
 
-// readEvaluations reads a request. What several evaluations have in common stands
-// beside them, and is replaced as a whole by what one of them says.
-func readEvaluations(r *http.Request, several bool) (evaluations, error) {
+// readBody reads the JSON that somebody asks with.
+func readBody(r *http.Request) ([]byte, error) {
 	if sent := r.Header.Get("Content-Type"); sent != "application/json" { // as nearly all say it
 		if kind, _, err := mime.ParseMediaType(sent); err != nil || kind != "application/json" {
-			return evaluations{}, errors.New("the content type must be application/json")
+			return nil, errors.New("the content type must be application/json")
 		}
 	}
 	if r.ContentLength > maxEvaluation {
-		return evaluations{}, errors.New("the body has more than 1 MB")
+		return nil, errors.New("the body has more than 1 MB")
 	}
 	buffer := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)) // grows only where no length is said
 	_, err := buffer.ReadFrom(io.LimitReader(r.Body, maxEvaluation+1))
-	body := buffer.Bytes()
-	switch {
+	switch body := buffer.Bytes(); {
 	case err != nil:
-		return evaluations{}, errors.New("the body cannot be read to its end")
+		return nil, errors.New("the body cannot be read to its end")
 	case len(body) > maxEvaluation:
-		return evaluations{}, errors.New("the body has more than 1 MB")
+		return nil, errors.New("the body has more than 1 MB")
 	case !utf8.Valid(body):
-		return evaluations{}, errors.New("the body is not UTF-8")
+		return nil, errors.New("the body is not UTF-8")
+	default:
+		return body, nil
+	}
+}
+
+// readEvaluations reads a request. What several evaluations have in common stands
+// beside them, and is replaced as a whole by what one of them says.
+func readEvaluations(r *http.Request, several bool) (evaluations, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return evaluations{}, err
 	}
 	common, err := strictjson.Object(body)
 	if err != nil {
@@ -74,7 +83,7 @@ func readEvaluations(r *http.Request, several bool) (evaluations, error) {
 		return evaluations{}, errors.New("there are more than " + strconv.Itoa(maxEvaluations) + " evaluations")
 	}
 	if len(each) == 0 {
-		e := readEvaluation(common)
+		e := readEvaluation(common, "")
 		if e.wrong != "" {
 			return evaluations{}, errors.New(e.wrong)
 		}
@@ -95,7 +104,7 @@ func readEvaluations(r *http.Request, several bool) (evaluations, error) {
 				own[name] = common[name]
 			}
 		}
-		out.all = append(out.all, readEvaluation(own))
+		out.all = append(out.all, readEvaluation(own, ""))
 	}
 	return out, nil
 }
@@ -124,15 +133,16 @@ func readSemantic(options json.RawMessage) (*bool, error) {
 	}
 }
 
-// readEvaluation reads one question; what is wrong with it is kept in it.
-func readEvaluation(members map[string]json.RawMessage) (e evaluation) {
+// readEvaluation reads one question; what is wrong with it is kept in it. open is
+// the member that need not be there, and is not read: what a search is for.
+func readEvaluation(members map[string]json.RawMessage, open string) (e evaluation) {
 	fail := func(why string) evaluation { return evaluation{wrong: why} }
 	subject, err := strictjson.Object(members["subject"])
 	if err != nil {
 		return fail("subject is missing, or no object")
 	}
 	action, err := strictjson.Object(members["action"])
-	if err != nil {
+	if err != nil && open != "action.name" {
 		return fail("action is missing, or no object")
 	}
 	resource, err := strictjson.Object(members["resource"])
@@ -151,6 +161,9 @@ func readEvaluation(members map[string]json.RawMessage) (e evaluation) {
 		{&e.api, resource, "type", "resource.type"},
 		{&e.path, resource, "id", "resource.id"},
 	} {
+		if each.where == open {
+			continue
+		}
 		var ok bool
 		if *each.to, ok = strictjson.Text(each.from[each.name]); !ok || *each.to == "" {
 			return fail(each.where + " is missing, or no text")
