@@ -113,6 +113,7 @@ type Clients struct {
 	ExpiryChoices []Lifetime `koanf:"expiry_choices" default:"30d,60d,90d,1y,never" doc:"lifetimes offered for a new client"`
 	DefaultExpiry Lifetime   `koanf:"default_expiry" default:"90d" doc:"lifetime of a client made without naming one"`
 	MaxExpiry     Lifetime   `koanf:"max_expiry" doc:"the longest lifetime anyone may choose; empty for no cap"`
+	Registration  bool       `koanf:"dynamic_registration" default:"false" doc:"serve POST /oauth2/register (RFC 7591), for who may create clients"`
 	AllowNever    bool       `koanf:"allow_never" default:"true" doc:"whether a client may be made that never expires"`
 }
 

@@ -94,6 +94,8 @@ type Options struct {
 	FailuresPerClientAddress  limit.Rate
 	FailuresPerAddress        limit.Rate
 
+	DynamicRegistration bool // serves RFC 7591 and 7592
+
 	TokenEndpointAudience bool // accepts client assertions that are for the token endpoint
 
 	// Trace wraps the handlers of the public and the gateway listener; nil is nothing.
@@ -267,11 +269,11 @@ func (s *Server) doors() error {
 		Issuer: o.Issuer, AccessTTL: o.AccessTTL, Format: o.Format, Algorithm: o.Algorithm, MaxStaleness: o.MaxStaleness,
 		TokenRate: o.TokenRate, IntrospectRate: o.IntrospectRate,
 		Failures: failures, Slow: s.slow, Remote: s.remote, Remember: s.remember, TokenEndpointAudience: o.TokenEndpointAudience,
-		Certificates: s.certs, MTLSURL: o.MTLSURL,
+		Certificates: s.certs, MTLSURL: o.MTLSURL, Registration: o.DynamicRegistration,
 		Address: address, RequestID: s.ids.New, Now: o.Now, Log: o.Log,
 	})
 	s.api = api.New(api.Options{
-		Certificates: s.certs, Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
+		Registration: o.DynamicRegistration, Certificates: s.certs, Admin: s.admin, Verifier: verifier, State: s.state, Usage: s.usage, Issuer: o.Issuer, Version: o.Version,
 		Address: address, MaxStaleness: o.MaxStaleness, Observe: s.metrics.AdminRequest, Now: o.Now, Log: o.Log,
 	})
 	s.scim = scim.New(scim.Options{

@@ -63,6 +63,10 @@ type Client struct {
 	Binding TokenBinding `json:"binding,omitempty"` // what its access tokens are bound to
 	Profile Profile      `json:"profile,omitempty"` // rules that it keeps besides
 
+	// RegistrationHash is the SHA-256 of the token by which the client's registration
+	// may be read, changed and deleted (RFC 7592); empty where there is none.
+	RegistrationHash []byte `json:"registration_hash,omitempty"`
+
 	Secrets []ClientSecret `json:"secrets,omitempty"` // at most 5 live ones
 
 	Warning   string    `json:"warning,omitempty"` // shown wherever the client is, such as that it was made at the first start

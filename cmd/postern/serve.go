@@ -267,6 +267,7 @@ func serverOptions(cfg config.Config) server.Options {
 		FailuresPerClientAddress: rate(cfg.Limits.FailuresPerClientAddress), FailuresPerAddress: rate(cfg.Limits.FailuresPerAddress),
 	}
 	o.MTLSListen, o.MTLSURL, o.CertificateHeader = cfg.Server.MTLSListen, cfg.MTLSURL(), cfg.Server.CertHeader
+	o.DynamicRegistration = cfg.Clients.Registration
 	o.OutboundAllow = cfg.Outbound.Allow
 	o.Driver = cfg.Store.Driver
 	var text strings.Builder

@@ -30,6 +30,9 @@ type NewClient struct {
 	AdminAccess bool
 	SCIMOnly    bool // good for SCIM and nothing else
 	Addresses   []string
+	Credential  Credential // of the client's own, in the place of its first secret
+	AuthMethods []string   // that it may authenticate by (RFC 7591 section 2); empty is any
+	Registered  bool       // whoever has the token that is made may change it (RFC 7592)
 	Binding     store.TokenBinding
 	Profile     store.Profile
 	Confirm     bool // the client works only after its secret was confirmed as saved
@@ -42,6 +45,8 @@ type Created struct {
 	Secret   secret.Secret
 	SecretID store.SecretID
 	Warnings []string
+
+	Registration secret.Secret // the token by which it may be changed; empty unless it was asked for
 }
 
 const (
@@ -87,7 +92,7 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 		ID: store.NewClientID(), Generation: 1, ClientKind: store.ClientService, Name: strings.TrimSpace(in.Name), ClientKey: in.Key,
 		Description: in.Description, Responsible: by.accountID(), Workspace: ws.ID, Status: store.ClientActive,
 		Bearer: in.Bearer != nil && *in.Bearer, AdminAccess: in.AdminAccess, Addresses: in.Addresses,
-		Binding: in.Binding, Profile: in.Profile,
+		Binding: in.Binding, Profile: in.Profile, AuthMethods: in.AuthMethods,
 		CreatedAt: now, CreatedBy: by.accountID(), ExpiresAt: expires,
 	}
 	if in.Confirm {
@@ -100,6 +105,9 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 	checkTexts(&f, c)
 	checkSCIMOnly(&f, c)
 	checkBinding(&f, c)
+	if err := checkKey(c, in.Credential, a.Now()); err != nil {
+		return nil, err
+	}
 	roles := a.roles(&f, "roles", ws, in.Roles)
 	if c.Narrowed = in.Narrowed; in.Narrowed {
 		for _, r := range a.roles(&f, "narrowed_to", ws, in.Narrow) {
@@ -122,11 +130,19 @@ func (a *Admin) createService(ctx context.Context, by *Actor, ws *store.Workspac
 	}
 	c.Account = account.ID
 	made := a.addSecret(c, in.Label, 0, now)
+	if in.Credential.isKey() {
+		made.text = secret.Secret{}
+		in.Credential.fill(&c.Secrets[0])
+	}
+	var registration secret.Secret
+	if in.Registered {
+		registration = newRegistration(c)
+	}
 	writes = append(writes, store.Insert(c))
 	if err := a.change(ctx, by, entry{operation: opClientCreate.Name, workspace: ws.ID, after: c, name: c.Name, made: madeSecretOf(c.ID, made.id)}, writes...); err != nil {
 		return nil, err
 	}
-	return &Created{Client: stored(c, store.OpInsert), Account: account, Secret: made.text, SecretID: made.id, Warnings: warnings}, nil
+	return &Created{Client: stored(c, store.OpInsert), Account: account, Secret: made.text, SecretID: made.id, Warnings: warnings, Registration: registration}, nil
 }
 
 // accountFor returns the account that a new service client acts as, and the

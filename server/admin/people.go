@@ -358,7 +358,7 @@ func (a *Admin) deletion(ctx context.Context, op Operation, old *store.Account) 
 // tombstone is a client after its end.
 func tombstone(old *store.Client, now store.Time) *store.Client {
 	c := *old
-	c.Status, c.DeletedAt, c.Secrets, c.ClientKey, c.ConfirmBy = store.ClientDeleted, now, nil, "", 0
+	c.Status, c.DeletedAt, c.Secrets, c.ClientKey, c.ConfirmBy, c.RegistrationHash = store.ClientDeleted, now, nil, "", 0, nil
 	c.Generation++
 	return &c
 }

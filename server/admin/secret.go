@@ -13,16 +13,21 @@ import (
 
 // Rotation is the input for RotateSecret.
 type Rotation struct {
-	Label    string
-	Overlap  time.Duration // how long the old secrets go on; 0 ends them now
-	Keep     bool          // the old ones go on as they are: a further secret
-	Expiry   Expiry        // of the new secret; the zero value lives as long as the client
-	JWK      string        // a public key in the place of a new secret (private_key_jwt)
-	JWKSURI  string        // or where such keys are
-	Cert     string        // or a certificate, in PEM (RFC 8705 section 2.2)
-	CertName string        // or its name, where an authority issues it (section 2.1); see certificate.CheckName
-	Trust    *Trust        // or whose JWTs are as good as one
+	Label   string
+	Overlap time.Duration // how long the old secrets go on; 0 ends them now
+	Keep    bool          // the old ones go on as they are: a further secret
+	Expiry  Expiry        // of the new secret; the zero value lives as long as the client
+	Credential
+	Trust    *Trust // or whose JWTs are as good as one
 	Revision int64
+}
+
+// Credential stands in the place of a new secret: one of these, or none.
+type Credential struct {
+	JWK      string // a public key (private_key_jwt)
+	JWKSURI  string // or where such keys are
+	Cert     string // or a certificate, in PEM (RFC 8705 section 2.2)
+	CertName string // or its name, where an authority issues it (section 2.1); see certificate.CheckName
 }
 
 // RotateSecret makes a new secret for a client and ends the old ones after an
@@ -49,7 +54,7 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 	case in.Overlap < 0:
 		return nil, refuse(Invalid, "overlap: cannot be negative")
 	}
-	if err := checkKey(old, in, a.Now()); err != nil {
+	if err := checkKey(old, in.Credential, a.Now()); err != nil {
 		return nil, err
 	}
 	rule, err := checkTrust(old, in)
@@ -100,12 +105,12 @@ func (a *Admin) rotateSecret(ctx context.Context, by *Actor, id store.ClientID, 
 
 // isKey reports whether a key or certificate of the client's is to stand in the
 // place of a secret.
-func (in *Rotation) isKey() bool {
+func (in *Credential) isKey() bool {
 	return in.JWK != "" || in.JWKSURI != "" || in.Cert != "" || in.CertName != ""
 }
 
 // fill makes a new secret the key or certificate, which checkKey has seen.
-func (in *Rotation) fill(s *store.ClientSecret) {
+func (in *Credential) fill(s *store.ClientSecret) {
 	s.Hash, s.JWK, s.JWKSURI, s.CertName = nil, in.JWK, in.JWKSURI, in.CertName
 	if in.Cert == "" {
 		return
@@ -118,7 +123,7 @@ func (in *Rotation) fill(s *store.ClientSecret) {
 // checkKey refuses a key that no assertion could be verified by, a certificate
 // that no client could present, and either for a client of which a person is to
 // have a secret.
-func checkKey(c *store.Client, in Rotation, now time.Time) error {
+func checkKey(c *store.Client, in Credential, now time.Time) error {
 	given := 0
 	for _, each := range []string{in.JWK, in.JWKSURI, in.Cert, in.CertName} {
 		if each != "" {

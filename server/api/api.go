@@ -38,6 +38,8 @@ const (
 // State is what authentication reads.
 type State interface {
 	APIByName(name string) *store.API
+	API(id store.APIID) *store.API
+	Workspace(id store.WorkspaceID) *store.Workspace
 	// Age is how old this node's state is.
 	Age() time.Duration
 }
@@ -51,6 +53,8 @@ type Options struct {
 	State        State
 	Issuer       string // the public URL, for the OpenAPI document
 	Version      string // of the program
+
+	Registration bool // clients may be registered at /oauth2/register (RFC 7591)
 
 	LeakRate limit.Rate // of reports of leaks, by address; zero is 60 an hour
 
@@ -119,6 +123,9 @@ func (a *API) Mount(r *gin.Engine) {
 	m.huma.UseMiddleware(m.authenticated)
 	for _, op := range admin.Operations() {
 		m.operations[op.Name] = op
+	}
+	if a.Registration {
+		m.registrations(r)
 	}
 	m.clients()
 	m.secrets()

@@ -73,7 +73,7 @@ func (m *mounted) rotate(ctx context.Context, by *admin.Actor, in *rotateInput) 
 		}
 	}
 	made, err := m.Admin.RotateSecret(ctx, by, in.id(), admin.Rotation{
-		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName, Trust: b.Trust.rule(),
+		Label: b.Label, Overlap: overlap, Keep: b.Keep, Expiry: ends, Revision: in.revision(), Credential: admin.Credential{JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName}, Trust: b.Trust.rule(),
 	})
 	return m.newSecret(ctx, made, err)
 }

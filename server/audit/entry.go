@@ -45,6 +45,7 @@ func Redacted(r store.Record) json.RawMessage {
 		return nil
 	case *store.Client:
 		c := *full
+		c.RegistrationHash = nil
 		c.Secrets = slices.Clone(c.Secrets)
 		for i := range c.Secrets {
 			c.Secrets[i].Hash, c.Secrets[i].SlowHash = nil, ""

@@ -90,8 +90,8 @@ func TestRedactedHoldsNoSecretOfAnyRecord(t *testing.T) {
 			t.Error("the record itself was changed")
 		}
 	}
-	if checked != 9 {
-		t.Errorf("%d secret fields, want 9: Hash and SlowHash of a secret, PasswordHash, InviteHash, RecoveryHashes, Sealed of a key, of a second factor and of a webhook, Body of a delivery", checked)
+	if checked != 10 {
+		t.Errorf("%d secret fields, want 10: RegistrationHash, Hash and SlowHash of a secret, PasswordHash, InviteHash, RecoveryHashes, Sealed of a key, of a second factor and of a webhook, Body of a delivery", checked)
 	}
 }
 

@@ -18,6 +18,7 @@ type document struct {
 	JWKSURI               string   `json:"jwks_uri"`
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"` // RFC 7591
 	GrantTypes            []string `json:"grant_types_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
@@ -75,6 +76,9 @@ func (h *Handler) describeServer() document {
 		TokenAuthAlgorithms: algorithms, IntrospectAlgorithms: algorithms, RevokeAlgorithms: algorithms,
 		IntrospectionSigning: []string{"ES256"},
 		BoundToCertificates:  presents, MTLS: mtls, DPoPAlgorithms: algorithms,
+	}
+	if h.Registration {
+		d.RegistrationEndpoint = h.Issuer + "/oauth2/register"
 	}
 	if h.Status != nil {
 		d.StatusLists, d.Revocations = h.Issuer+"/oauth2/statuslists", h.Issuer+"/oauth2/revocations"

@@ -81,6 +81,8 @@ type Options struct {
 	Certificates *certificate.Source
 	MTLSURL      string
 
+	Registration bool // there is a registration endpoint to name, see server/api
+
 	// Address is who sent a request, seen through trusted proxies only.
 	Address func(*http.Request) netip.Addr
 
