@@ -440,3 +440,28 @@ func TestM06FAPI2(t *testing.T) {
 		t.Errorf("a token signed by RS256: got %d %s", got.status, got.body)
 	}
 }
+
+// A client made with a certificate, or a key, never has a secret.
+func TestM00AClientIsMadeWithoutASecret(t *testing.T) {
+	d := startMTLS(t)
+	own, s := certify(t, nil, nil), newSigner(t, "ES256", "k")
+	for name, body := range map[string]map[string]any{"certificate": {"certificate": own.pem()}, "key": {"jwk": s.jwk()}} {
+		body["name"], body["workspace"], body["roles"] = name, "default", roles("example-reader")
+		made := d.want(t, 201, "POST", "/clients", body).json(t)
+		if made["client_secret"] != "" {
+			t.Errorf("%s: there is a secret", name)
+		}
+		id := made["client_id"].(string)
+		got := d.tokenBy(t, s.assert(id, d.clock.now(), nil))
+		if name == "certificate" {
+			got = d.tokenFor(t, id, own)
+		}
+		if got.status != 200 {
+			t.Errorf("%s: got %d %s", name, got.status, got.body)
+		}
+	}
+	body := map[string]any{"name": "both", "workspace": "default", "jwk": s.jwk(), "certificate": own.pem()}
+	if got := d.rest(t, "POST", "/clients", body); got.status != 422 {
+		t.Errorf("both at once: got %d %s", got.status, got.body)
+	}
+}

@@ -229,11 +229,16 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	var in api.ClientCreate
 	var bearer bool
 	var narrowed []string
+	var key keyFlags
 	c := a.command(command{
 		use: "create NAME", short: "Create a client; its id and secret are made by the server", args: cobra.ExactArgs(1),
-		example: `  postern client create "CI runner" --role example-reader --expires 90d`,
+		example: `  postern client create "CI runner" --role example-reader --expires 90d
+  postern client create "CI runner" --role example-reader --jwk-file public.json`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			in.Name = args[0]
+			if err := key.read(&in.JWK, &in.Cert); err != nil {
+				return err
+			}
 			if s.cmd.Flags().Changed("bearer") {
 				in.Bearer = &bearer
 			}
@@ -252,6 +257,7 @@ func (a *remote) clientCreateCommand() *cobra.Command {
 	f.StringVar(&in.DefaultAPI, "api", "", "API that its tokens are for unless it asks for another")
 	f.StringVar(&in.ExpiresIn, "expires", "", "30d, 90d, 1y, 12h or never; the server's default otherwise")
 	f.StringVar(&in.Label, "label", "", "name of its first secret")
+	key.add(c, &in.JWKSURI, &in.CertName)
 	f.BoolVar(&bearer, "bearer", false, "its secrets may be sent directly as Authorization: Bearer")
 	f.StringArrayVar(&narrowed, "narrow", nil, "leave it only this `role` of its account's; may be repeated")
 	f.StringArrayVar(&in.Addresses, "address", nil, "`network` it may call from, such as 10.0.0.0/8; may be repeated")

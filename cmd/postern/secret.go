@@ -97,7 +97,7 @@ func (a *remote) clientRotateCommand() *cobra.Command {
 
 func (a *remote) secretAddCommand() *cobra.Command {
 	body := api.Rotate{Keep: true}
-	var file, certificate string
+	var key keyFlags
 	c := a.command(command{
 		use: "add CLIENT", short: "Make a further secret, or register a key; the others go on", args: cobra.ExactArgs(1),
 		long: `Make a further secret. With --jwk-file or --jwks-uri the client gets none: it
@@ -112,18 +112,8 @@ an authority of server.mtls_ca_file issues for that name.`,
   postern client secret add cli0123 --certificate-name dns:ci.example.com`,
 		run: func(ctx context.Context, s *session, args []string) error {
 			what := "There is a new secret, and the old ones go on."
-			for _, each := range []struct {
-				flag, name string
-				to         *string
-			}{{"--jwk-file", file, &body.JWK}, {"--certificate-file", certificate, &body.Cert}} {
-				if each.name == "" {
-					continue
-				}
-				text, err := os.ReadFile(each.name)
-				if err != nil {
-					return fmt.Errorf("%s: %w", each.flag, err)
-				}
-				*each.to = strings.TrimSpace(string(text))
+			if err := key.read(&body.JWK, &body.Cert); err != nil {
+				return err
 			}
 			if body.JWK != "" || body.JWKSURI != "" || body.Cert != "" || body.CertName != "" {
 				what = "The key is registered, and what the client had goes on. End its secrets by: postern client secret retire"
@@ -131,13 +121,38 @@ an authority of server.mtls_ca_file issues for that name.`,
 			return s.newSecret(ctx, what, request{method: http.MethodPost, path: clientPath(args[0], "secrets"), body: &body})
 		},
 	})
-	c.Flags().StringVar(&file, "jwk-file", "", "file with the client's public key, a JWK, in the place of a secret")
-	c.Flags().StringVar(&body.JWKSURI, "jwks-uri", "", "https URL where the client's public keys are, in the place of a secret")
-	c.Flags().StringVar(&certificate, "certificate-file", "", "file with the client's certificate in PEM, in the place of a secret")
-	c.Flags().StringVar(&body.CertName, "certificate-name", "", "`name` in the client's certificate, in the place of a secret")
+	key.add(c, &body.JWKSURI, &body.CertName)
 	c.Flags().StringVar(&body.ExpiresIn, "expires", "", "when it ends, such as 90d; with the client by default")
 	c.Flags().StringVar(&body.Label, "label", "", "its name")
 	return c
+}
+
+// keyFlags name the files of a key or certificate in the place of a secret.
+type keyFlags struct{ jwk, certificate string }
+
+func (k *keyFlags) add(c *cobra.Command, jwksURI, certificateName *string) {
+	c.Flags().StringVar(&k.jwk, "jwk-file", "", "file with the client's public key, a JWK, in the place of a secret")
+	c.Flags().StringVar(jwksURI, "jwks-uri", "", "https URL where the client's public keys are, in the place of a secret")
+	c.Flags().StringVar(&k.certificate, "certificate-file", "", "file with the client's certificate in PEM, in the place of a secret")
+	c.Flags().StringVar(certificateName, "certificate-name", "", "`name` in the client's certificate, in the place of a secret")
+}
+
+// read reads the files that were named.
+func (k *keyFlags) read(jwk, certificate *string) error {
+	for _, each := range []struct {
+		flag, name string
+		to         *string
+	}{{"--jwk-file", k.jwk, jwk}, {"--certificate-file", k.certificate, certificate}} {
+		if each.name == "" {
+			continue
+		}
+		text, err := os.ReadFile(each.name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", each.flag, err)
+		}
+		*each.to = strings.TrimSpace(string(text))
+	}
+	return nil
 }
 
 func (a *remote) secretRetireCommand() *cobra.Command {

@@ -105,6 +105,10 @@ type ClientCreate struct {
 	Addresses     []string  `json:"addresses,omitempty" maxItems:"100"`
 	Binding       string    `json:"binding,omitempty" enum:"certificate,dpop" doc:"What its access tokens are bound to: its certificate (RFC 8705), or a key that it proves by DPoP (RFC 9449)."`
 	Profile       string    `json:"profile,omitempty" enum:"fapi2" doc:"Rules that it keeps besides: the FAPI 2.0 Security Profile."`
+	JWK           string    `json:"jwk,omitempty" maxLength:"4096" doc:"A public key (RFC 7517) in the place of its first secret, for private_key_jwt."`
+	JWKSURI       string    `json:"jwks_uri,omitempty" maxLength:"1024" doc:"Or where such keys are: an https URL."`
+	Cert          string    `json:"certificate,omitempty" maxLength:"16384" doc:"Or a certificate in PEM, for mutual TLS."`
+	CertName      string    `json:"certificate_name,omitempty" maxLength:"1024" doc:"Or its name in one of a trusted authority."`
 	Confirm       bool      `json:"confirm,omitempty" doc:"It works only after its secret was confirmed as saved, and is deleted when it was not after 15 minutes."`
 }
 
@@ -244,6 +248,7 @@ func (m *mounted) createClient(ctx context.Context, by *admin.Actor, in *struct 
 		Account: b.Account, NewAccount: b.NewAccount, Roles: b.Roles, DefaultAPI: b.DefaultAPI, Expiry: ends, Label: b.Label, Bearer: b.Bearer,
 		AdminAccess: b.AdminAccess, SCIMOnly: b.SCIMOnly, Addresses: b.Addresses, Confirm: b.Confirm,
 		Binding: store.TokenBinding(b.Binding), Profile: store.Profile(b.Profile),
+		Credential: admin.Credential{JWK: b.JWK, JWKSURI: b.JWKSURI, Cert: b.Cert, CertName: b.CertName},
 	}
 	if b.NarrowedTo != nil {
 		made.Narrowed, made.Narrow = true, *b.NarrowedTo
