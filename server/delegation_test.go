@@ -231,3 +231,26 @@ func TestDelegationByCertificate(t *testing.T) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 }
+
+// Nobody administers in the place of another, whatever Postern's own API is set to;
+// and whoever has a token may revoke it.
+func TestDelegationEndsAtPosternItself(t *testing.T) {
+	r := startRelay(t)
+	etag := r.want(t, 200, "GET", "/apis/postern", nil).header.Get("ETag")
+	if got := r.rest(t, "PATCH", "/apis/postern", map[string]any{"delegation": true}, "If-Match", etag); got.status != 200 && got.status != 409 && got.status != 403 {
+		t.Errorf("the switch: got %d %s", got.status, got.body)
+	}
+	subject := r.issue(t, r.caller, "resource="+url.QueryEscape(r.API.Audience))
+	if got := r.delegated(t, r.service, subject, "resource=postern"); got.status != 400 || got.error() != "invalid_target" {
+		t.Errorf("a token for Postern's own API: got %d %s", got.status, got.body)
+	}
+	for _, by := range []as{r.service, r.caller} {
+		text := textOf(t, r.delegated(t, r.service, subject, ofStock))
+		if got := r.form(t, "/oauth2/revoke", r.warden, "token="+text); got.status != 200 || r.stocked(t, text, "GET") != 200 {
+			t.Errorf("a stranger's revoke: got %d", got.status)
+		}
+		if got := r.form(t, "/oauth2/revoke", by, "token="+text); got.status != 200 || r.stocked(t, text, "GET") != 401 {
+			t.Errorf("%s could not revoke it: %d", by.id, got.status)
+		}
+	}
+}

@@ -228,6 +228,7 @@ func bearer(headers []string) (string, *denial) {
 var (
 	errAudience = errors.New("the token is not for Postern's own API")
 	errAddress  = errors.New("the client's address list does not hold this address")
+	errActs     = errors.New("a client that acts for another administers nothing in its place")
 )
 
 // admits says why a credential that is good is not good here. What is wrong with
@@ -237,6 +238,8 @@ func (m *mounted) admits(caller *token.Caller, from netip.Addr, op admin.Operati
 	switch {
 	case caller.Token != nil && !op.AnyToken && (own == nil || !slices.Contains(caller.Token.Audience, own.Audience)):
 		return errAudience
+	case len(caller.Actors) > 0:
+		return errActs
 	case !caller.Client.MayCallFrom(from):
 		return errAddress
 	}

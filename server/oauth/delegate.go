@@ -99,7 +99,7 @@ func (h *Handler) mayBeFor(e *exchanged, ws store.WorkspaceID, api *store.API) e
 		return invalidTarget("the subject_token is not for this resource; exchange it for less, or ask for a token by client_credentials")
 	case e.actor == nil:
 		return nil
-	case !api.Delegation:
+	case !api.Delegation || api.Name == store.PosternAPI: // nobody administers in the place of another
 		return invalidTarget("the API takes no tokens of clients that act for others (delegation)")
 	}
 	if of := e.asker.client.Workspace; of != "" && of != ws || !h.usable(e.asker.policy(), ws, api) {

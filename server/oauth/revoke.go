@@ -31,7 +31,7 @@ func (h *Handler) revoke(c *gin.Context) error {
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return err
 	}
-	if err == nil && caller.Token != nil && caller.Client.ID == auth.client.ID {
+	if err == nil && caller.Token != nil && (caller.Client.ID == auth.client.ID || caller.Sender().ID == auth.client.ID) {
 		by := &admin.Actor{Holder: auth.holder, Client: auth.client, Secret: auth.secret.ID, Address: h.Address(c.Request), RequestID: h.RequestID()}
 		c.Header("X-Request-Id", by.RequestID)
 		switch err := h.Admin.RevokeToken(c.Request.Context(), by, caller.Token.ID, caller.Token.Audience, caller.ExpiresAt); {

@@ -43,6 +43,8 @@ func (h *Handler) authenticate(r *http.Request) (*admin.Actor, *denial) {
 		switch {
 		case caller.Token != nil && (own == nil || !slices.Contains(caller.Token.Audience, own.Audience)):
 			err = errors.New("the token is not for Postern's own API")
+		case len(caller.Actors) > 0:
+			err = errors.New("a client that acts for another administers nothing in its place")
 		case !caller.Client.MayCallFrom(from):
 			err = errors.New("the client's address list does not hold this address")
 		}
