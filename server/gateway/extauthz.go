@@ -71,7 +71,6 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 		name = names[0]
 	}
 	api := h.State.APIByName(name)
-	request := q.GetAttributes().GetRequest().GetHttp()
 	id, err := x.decide(ctx, md, api, q, age)
 	if err != nil {
 		e := AsError(err)
@@ -79,7 +78,7 @@ func (x *ExtAuthz) Check(ctx context.Context, q *authv3.CheckRequest) (answer *a
 		return refusal(e, h.nonces.current(h.Now())), nil
 	}
 	h.observe(api, "allowed")
-	return allowance(&id, sentBy(request)), nil
+	return allowance(&id), nil
 }
 
 func (x *ExtAuthz) decide(ctx context.Context, md metadata.MD, api *store.API, q *authv3.CheckRequest, age time.Duration) (identity, error) {
@@ -165,7 +164,7 @@ func peerOf(ctx context.Context) netip.Addr {
 var identityNames = [...]string{"x-auth-subject", "x-auth-client", "x-auth-workspace", "x-auth-roles", "x-auth-scope"} //nolint:gochecknoglobals // a constant
 
 // allowance tells Envoy who calls: the headers take the place of the client's.
-func allowance(id *identity, sent []string) *authv3.CheckResponse {
+func allowance(id *identity) *authv3.CheckResponse {
 	values := id.spelled()
 	ok := &authv3.OkHttpResponse{
 		Headers:         make([]*corev3.HeaderValueOption, 0, len(identityNames)+1),
@@ -180,7 +179,7 @@ func allowance(id *identity, sent []string) *authv3.CheckResponse {
 	for i, name := range identityNames {
 		set(name, values[i])
 	}
-	authorization, remove := id.authorization(sent)
+	authorization, remove := id.authorization(nil) // what was sent, Envoy has
 	if remove {
 		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
 	}
