@@ -46,14 +46,12 @@ const (
 // endpoint and with what the licence allows, and where they leave a segment, a
 // method or a field open, one that no rule names stands for all of those.
 func (e *Engine) Callable(c *Caller, at Span) []Callable {
-	s := e.state.Load()
-	a := s.apis[at.API]
-	if a == nil {
+	v := e.Survey([]*Caller{c}, at)
+	if v == nil {
 		return nil
 	}
-	v := newSurvey(s, c, a, at)
 	var out []Callable
-	for i := range a.record.Endpoints {
+	for i := range v.a.record.Endpoints {
 		if found := v.endpoint(i); found != nil {
 			out = append(out, *found)
 		}
@@ -61,16 +59,16 @@ func (e *Engine) Callable(c *Caller, at Span) []Callable {
 	return out
 }
 
-// survey is one look at an API.
-type survey struct {
+// Survey is one look at an API, as it is at one time. It is for one goroutine.
+type Survey struct {
 	s    *state
-	c    *Caller
 	a    *catalogue
 	at   Span
 	fold bool
 
 	entries  []listing
-	ways     []way
+	public   []way
+	callers  []surveyed
 	names    map[string]bool // every literal of a path, method and field of GraphQL
 	segment  string          // none of them
 	method   string
@@ -79,6 +77,14 @@ type survey struct {
 	triesAll int
 	tries    int
 	place    int // of the endpoint that is looked at
+}
+
+// surveyed is a caller with the ways in which its calls can come to be allowed.
+type surveyed struct {
+	*Caller
+
+	workspaces []store.WorkspaceID // of the span, those where it counts
+	ways       []way
 }
 
 // way is how calls can come to be allowed: by a rule, bounded by the limits it
@@ -104,8 +110,16 @@ type limitAt struct {
 	values []string
 }
 
-func newSurvey(s *state, c *Caller, a *catalogue, at Span) *survey {
-	v := &survey{s: s, c: c, a: a, at: at, fold: a.record.FoldCase, names: map[string]bool{"*": true}, triesAll: maxTriesEver}
+// Survey looks at an API for what all of some callers may call, as one who calls
+// and those that act for it must. With no caller it is what is public. It returns
+// nil where there is no such API.
+func (e *Engine) Survey(callers []*Caller, at Span) *Survey {
+	s := e.state.Load()
+	a := s.apis[at.API]
+	if a == nil {
+		return nil
+	}
+	v := &Survey{s: s, a: a, at: at, fold: a.record.FoldCase, names: map[string]bool{"*": true}, triesAll: maxTriesEver}
 	for i := range a.record.Endpoints {
 		e := &a.record.Endpoints[i]
 		v.learn(e.Path, e.Methods, "")
@@ -116,27 +130,36 @@ func newSurvey(s *state, c *Caller, a *catalogue, at Span) *survey {
 	for i := range a.record.Public {
 		open := &a.record.Public[i]
 		v.learn(open.Path, open.Methods, "")
-		v.ways = append(v.ways, way{form: formOf(open.Path, v.fold), methods: open.Methods, public: true})
+		v.public = append(v.public, way{form: formOf(open.Path, v.fold), methods: open.Methods, public: true})
 	}
-	if c.Personal { // elsewhere nothing counts, a deny neither
-		v.at.Workspaces = slices.DeleteFunc(slices.Clone(at.Workspaces), func(ws store.WorkspaceID) bool { return !s.mayUsePersonal(c.Holder, ws) })
-	}
-	ceiling := v.ceiling()
-	for _, ws := range v.at.Workspaces {
-		for w, g := range s.held(c, ws) {
-			for i := range g.Roles {
-				if l := s.role(w, g.Roles[i].Role); l != nil {
-					v.held(l, &g.Roles[i], ceiling)
-				}
-			}
-		}
+	for _, c := range callers {
+		v.callers = append(v.callers, v.meet(c))
 	}
 	v.segment, v.method, v.field = unlike(v.names, "~"), unlike(v.names, "~"), unlike(v.names, "_")
 	return v
 }
 
+// meet finds the ways of a caller, and learns the rules that it is bound by.
+func (v *Survey) meet(c *Caller) surveyed {
+	of := surveyed{Caller: c, workspaces: v.at.Workspaces}
+	if c.Personal { // elsewhere nothing counts, a deny neither
+		of.workspaces = slices.DeleteFunc(slices.Clone(of.workspaces), func(ws store.WorkspaceID) bool { return !v.s.mayUsePersonal(c.Holder, ws) })
+	}
+	ceiling := v.ceiling(c)
+	for _, ws := range of.workspaces {
+		for w, g := range v.s.held(c, ws) {
+			for i := range g.Roles {
+				if l := v.s.role(w, g.Roles[i].Role); l != nil {
+					of.ways = append(of.ways, v.held(l, &g.Roles[i], ceiling)...)
+				}
+			}
+		}
+	}
+	return of
+}
+
 // learn remembers the names of a rule.
-func (v *survey) learn(path, methods, op string) {
+func (v *Survey) learn(path, methods, op string) {
 	f := formOf(path, v.fold)
 	v.longest = max(v.longest, len(f.segments))
 	for _, s := range f.segments {
@@ -151,7 +174,7 @@ func (v *survey) learn(path, methods, op string) {
 
 // rulesOf returns the rules about the API of a role and what it inherits that
 // allow, and learns all of them.
-func (v *survey) rulesOf(l *linked) (allow []*rule) {
+func (v *Survey) rulesOf(l *linked) (allow []*rule) {
 	for role := range l.closure() {
 		for r := range role.rules() {
 			if r.api != "*" && r.api != v.a.record.Name {
@@ -167,8 +190,8 @@ func (v *survey) rulesOf(l *linked) (allow []*rule) {
 }
 
 // ceiling returns what the licence allows. No licence allows everything.
-func (v *survey) ceiling() []way {
-	id := v.c.licence()
+func (v *Survey) ceiling(c *Caller) []way {
+	id := c.licence()
 	if id == "" {
 		return []way{{form: form{rest: true}, methods: "*"}}
 	}
@@ -183,8 +206,8 @@ func (v *survey) ceiling() []way {
 	return out
 }
 
-// held adds the ways that a granted role opens.
-func (v *survey) held(l *linked, h *store.GrantedRole, ceiling []way) {
+// held returns the ways that a granted role opens.
+func (v *Survey) held(l *linked, h *store.GrantedRole, ceiling []way) (ways []way) {
 	for _, r := range v.rulesOf(l) {
 		f := formOf(r.path, v.fold)
 		var limits []limitAt
@@ -200,13 +223,14 @@ func (v *survey) held(l *linked, h *store.GrantedRole, ceiling []way) {
 			methods := meetMethods(r.methods, bound.methods)
 			op, ok := meetOperations(r.op, bound.op)
 			if ok && methods != "" && f.meets(&bound.form) {
-				v.ways = append(v.ways, way{form: f.meet(&bound.form), methods: methods, op: op, limits: limits})
+				ways = append(ways, way{form: f.meet(&bound.form), methods: methods, op: op, limits: limits})
 			}
 		}
 	}
+	return ways
 }
 
-func (v *survey) spelled(values []string) []string {
+func (v *Survey) spelled(values []string) []string {
 	if !v.fold {
 		return values
 	}
@@ -217,17 +241,26 @@ func (v *survey) spelled(values []string) []string {
 	return out
 }
 
-// endpoint returns how an endpoint may be called, nil if it may not.
-func (v *survey) endpoint(place int) *Callable {
-	e := &v.a.record.Endpoints[place]
+// look begins to look at an endpoint.
+func (v *Survey) look(place int) (e *store.Endpoint, f form, ok bool) {
+	e = &v.a.record.Endpoints[place]
 	v.place, v.tries = place, maxTries
 	if _, err := ParsePath(e.Path); err != nil || !isMethods(e.Methods) {
-		return nil // it is in no catalogue either
+		return nil, form{}, false // it is in no catalogue either
 	}
-	f := formOf(e.Path, v.fold)
+	return e, formOf(e.Path, v.fold), true
+}
+
+// endpoint returns how the one caller may call an endpoint, nil if it may not.
+func (v *Survey) endpoint(place int) *Callable {
+	e, f, ok := v.look(place)
+	if !ok {
+		return nil
+	}
 	out, free := &Callable{Place: place}, false
-	for i := range v.ways {
-		w := &v.ways[i]
+	ways := slices.Concat(v.public, v.callers[0].ways)
+	for i := range ways {
+		w := &ways[i]
 		common := meetMethods(e.Methods, w.methods)
 		if e.GraphQL && !w.public {
 			common = meetMethods(common, "POST")
@@ -270,7 +303,7 @@ func sameLimit(a, b store.Limit) bool { return a.Param == b.Param && slices.Equa
 // forms returns the paths of an endpoint that a way covers. Where a GraphQL
 // endpoint takes some of them for itself by its method POST, those that a more
 // literal endpoint takes from that one are named one by one.
-func (v *survey) forms(f *form, w *way) []form {
+func (v *Survey) forms(f *form, w *way) []form {
 	m := f.meet(&w.form)
 	out := []form{m}
 	if !v.a.graphql {
@@ -288,14 +321,14 @@ func (v *survey) forms(f *form, w *way) []form {
 // along looks for calls of an endpoint that a way allows, and adds their methods
 // and operations. It returns the values to which the endpoint's parameters are
 // bound, nil where they are not.
-func (v *survey) along(p *plan, w *way, methods string, graphql bool, out *Callable) (found bool, bound []store.Limit) {
+func (v *Survey) along(p *plan, w *way, methods string, graphql bool, out *Callable) (found bool, bound []store.Limit) {
 	ops := []string{""}
 	if graphql {
 		ops = v.operations(w.op)
 	}
 	for m := range strings.SplitSeq(methods, " ") {
 		for _, op := range ops {
-			if !v.search(p, m, op, &out.Scopes) {
+			if !v.finds(p, m, op, &out.Scopes) {
 				continue
 			}
 			found = true
@@ -303,14 +336,14 @@ func (v *survey) along(p *plan, w *way, methods string, graphql bool, out *Calla
 			if graphql {
 				out.Operations = add(out.Operations, op)
 			}
-			bound = p.bind(bound, func(one *plan) bool { return v.search(one, m, op, nil) })
+			bound = p.bind(bound, func(one *plan) bool { return v.finds(one, m, op, nil) })
 		}
 	}
 	return found, bound
 }
 
 // operations spells a rule's operation out by type.
-func (v *survey) operations(op string) (out []string) {
+func (v *Survey) operations(op string) (out []string) {
 	if op == "" {
 		op = "* *"
 	}
@@ -340,7 +373,7 @@ type boundAt struct {
 
 // plan returns what to try of an endpoint's paths that have a narrower form, nil
 // for nothing.
-func (v *survey) plan(f, m *form, w *way) *plan {
+func (v *Survey) plan(f, m *form, w *way) *plan {
 	p := &plan{rest: m.rest, open: make([][]string, len(m.segments)), meaning: map[string][]string{}}
 	named := v.at.Param == "" || v.at.Optional
 	for i, s := range m.segments {
@@ -384,7 +417,7 @@ func (w *way) limit(place int) *limitAt {
 
 // telling returns the values that some rule names, and one for all others, which
 // comes first.
-func (v *survey) telling(values []string, meaning map[string][]string) (out []string) {
+func (v *Survey) telling(values []string, meaning map[string][]string) (out []string) {
 	var plain []string
 	for _, value := range values {
 		if v.names[value] {
@@ -428,16 +461,22 @@ func (p *plan) bind(to []store.Limit, allowed func(*plan) bool) []store.Limit {
 	return to
 }
 
-// search tries the paths of a plan until one is allowed. It adds the scope that
-// the deciding rule asks for.
-func (v *survey) search(p *plan, method, op string, scopes *[]string) bool {
+// finds reports whether some path of a plan is allowed. It adds the scope that the
+// deciding rule asks for.
+func (v *Survey) finds(p *plan, method, op string, scopes *[]string) bool {
 	if method == "*" {
 		method = v.method
 	}
 	if kind, field, _ := strings.Cut(op, " "); field == "*" {
 		op = kind + " " + v.field
 	}
+	return v.search(p, func(path string) bool { return v.allowed(path, method, op, scopes) })
+}
+
+// search tries the paths of a plan until one will do.
+func (v *Survey) search(p *plan, does func(path string) bool) bool {
 	chosen := make([]string, len(p.open), len(p.open)+v.longest+2)
+	try := func(segments []string) bool { return does("/" + strings.Join(segments, "/")) }
 	var walk func(i int) bool
 	walk = func(i int) bool {
 		if i < len(p.open) {
@@ -448,11 +487,11 @@ func (v *survey) search(p *plan, method, op string, scopes *[]string) bool {
 			}
 			return false
 		}
-		if v.allowed(chosen, method, op, scopes) {
+		if try(chosen) {
 			return true
 		}
 		for more := chosen; p.rest && len(more) <= v.longest; {
-			if more = append(more, v.segment); v.allowed(more, method, op, scopes) {
+			if more = append(more, v.segment); try(more) {
 				return true
 			}
 		}
@@ -462,12 +501,10 @@ func (v *survey) search(p *plan, method, op string, scopes *[]string) bool {
 }
 
 // allowed decides about one call, as a gateway would.
-func (v *survey) allowed(segments []string, method, op string, scopes *[]string) bool {
-	if v.tries == 0 || v.triesAll == 0 {
+func (v *Survey) allowed(path, method, op string, scopes *[]string) bool {
+	if !v.pay() {
 		return false
 	}
-	v.tries, v.triesAll = v.tries-1, v.triesAll-1
-	path := "/" + strings.Join(segments, "/")
 	if spelled, err := Canonical(path, RelaxedFor(v.a.record)); err != nil || spelled != path {
 		return false // no call has it
 	}
@@ -481,20 +518,39 @@ func (v *survey) allowed(segments []string, method, op string, scopes *[]string)
 	if found.GraphQL && (method != "POST" || op == "") {
 		return false
 	}
-	var by *rule
-	for _, ws := range v.at.Workspaces {
-		d, via := v.s.decide(v.c, &Request{Workspace: ws, API: v.a.record.Name, Method: method, Path: path, Operation: op})
+	for i := range v.callers {
+		by := v.decides(&v.callers[i], method, path, op)
+		if by == nil {
+			return false
+		}
+		if by.scope != "" && scopes != nil {
+			*scopes = add(*scopes, by.scope)
+		}
+	}
+	return len(v.callers) > 0
+}
+
+// pay takes a try off those that are left, and says whether one was.
+func (v *Survey) pay() bool {
+	if v.tries == 0 || v.triesAll == 0 {
+		return false
+	}
+	v.tries, v.triesAll = v.tries-1, v.triesAll-1
+	return true
+}
+
+// decides returns the rule that allows a call of a caller, nil if none does.
+func (v *Survey) decides(c *surveyed, method, path, op string) (by *rule) {
+	for _, ws := range c.workspaces {
+		d, via := v.s.decide(c.Caller, &Request{Workspace: ws, API: v.a.record.Name, Method: method, Path: path, Operation: op})
 		switch {
 		case d.Reason == Denied || d.Reason == Forbids:
-			return false
+			return nil
 		case d.Allowed && by == nil:
 			by = v.s.ruleOf(ws, via, d.Rule)
 		}
 	}
-	if by != nil && by.scope != "" && scopes != nil {
-		*scopes = add(*scopes, by.scope)
-	}
-	return by != nil
+	return by
 }
 
 // ruleOf finds a rule by its id, of a role that was granted.
