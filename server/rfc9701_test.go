@@ -66,8 +66,8 @@ func TestIntrospectionIsSignedForWhoWantsThat(t *testing.T) {
 		}
 	}
 	for accept, signed := range map[string]bool{
-		"": false, "*/*": false, "application/json": false, "application/*": false, introspectionJWT + ";q=0": false, introspectionJWT + "; q=0.000": false, "nonsense": false,
-		"application/json, " + introspectionJWT: true, "Application/Token-Introspection+JWT;q=0.5": true,
+		"": false, "*/*": false, "application/json": false, "application/*": false, introspectionJWT + ";q=0": false, introspectionJWT + "; q=0.000": false, introspectionJWT + ";v=1; q=0": false, "nonsense": false,
+		"application/json, " + introspectionJWT: true, "Application/Token-Introspection+JWT;q=0.5": true, introspectionJWT + ";v=0; q=1": true,
 	} {
 		got := n.asksSigned(t, gateway, text, accept)
 		if got.status != 200 || (got.header.Get("Content-Type") == introspectionJWT) != signed {

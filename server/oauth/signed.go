@@ -23,8 +23,8 @@ var contentSigned = []string{mediaSigned} //nolint:gochecknoglobals // a header'
 func wantsSigned(accept []string) bool {
 	for _, line := range accept {
 		for each := range strings.SplitSeq(line, ",") {
-			kind, weight, _ := strings.Cut(strings.TrimSpace(each), ";")
-			if strings.EqualFold(strings.TrimSpace(kind), mediaSigned) && !refusing(weight) {
+			kind, parameters, _ := strings.Cut(strings.TrimSpace(each), ";")
+			if strings.EqualFold(strings.TrimSpace(kind), mediaSigned) && !refusing(parameters) {
 				return true
 			}
 		}
@@ -32,10 +32,16 @@ func wantsSigned(accept []string) bool {
 	return false
 }
 
-// refusing reports whether a weight is zero (RFC 9110 section 12.4.2).
-func refusing(weight string) bool {
-	name, value, _ := strings.Cut(strings.TrimSpace(weight), "=")
-	return strings.EqualFold(name, "q") && strings.Trim(value, "0.") == "" && value != ""
+// refusing reports whether the weight among some parameters is zero (RFC 9110
+// sections 12.4.2 and 12.5.1).
+func refusing(parameters string) bool {
+	for each := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(each, "=")
+		if value = strings.TrimSpace(value); strings.EqualFold(strings.TrimSpace(name), "q") && value != "" && strings.Trim(value, "0.") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // signed makes a signed answer of a plain one (RFC 9701 section 5). Its key signs no
