@@ -217,6 +217,9 @@ func TestANodeThatHearsNothingStopsAnswering(t *testing.T) {
 			r.Header.Set("X-Original-URI", "/orders/42")
 			return do(t, r)
 		},
+		"search": func() answer {
+			return n.authzen(t, by(n.Gateway), "search/action", map[string]any{"subject": object("type", "token", "id", token), "resource": object("type", "example", "id", "/orders/42")})
+		},
 	}
 	const age = "Postern-State-Age"
 	until := func(name string, road func() answer, done func(answer) bool) {

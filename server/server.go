@@ -107,32 +107,31 @@ type Options struct {
 
 // Server is a node.
 type Server struct {
-	o         Options
-	node      string
-	state     *cached.Store
-	policy    *policy.Engine
-	keys      *keys.Ring
-	usage     *usage.Recorder
-	sealer    *audit.Sealer
-	merger    *audit.Merger
-	notify    *notify.Deliverer
-	remind    *reminding
-	slow      *slow.Checker
-	remote    *assertion.Remote
-	status    *status.Lists
-	admin     *admin.Admin
-	oauth     *oauth.Handler
-	api       *api.API
-	scim      *scim.Handler
-	gateway   *gateway.Handler
-	authzen   *gateway.AuthZEN
-	console   *console.Console
-	certs     *certificate.Source
-	nonceKey  []byte // of DPoP
-	searchKey []byte // of AuthZEN's pages
-	metrics   *telemetry.Metrics
-	ids       *telemetry.RequestIDs
-	ready     readiness
+	o        Options
+	node     string
+	state    *cached.Store
+	policy   *policy.Engine
+	keys     *keys.Ring
+	usage    *usage.Recorder
+	sealer   *audit.Sealer
+	merger   *audit.Merger
+	notify   *notify.Deliverer
+	remind   *reminding
+	slow     *slow.Checker
+	remote   *assertion.Remote
+	status   *status.Lists
+	admin    *admin.Admin
+	oauth    *oauth.Handler
+	api      *api.API
+	scim     *scim.Handler
+	gateway  *gateway.Handler
+	authzen  *gateway.AuthZEN
+	console  *console.Console
+	certs    *certificate.Source
+	nonceKey []byte // of DPoP
+	metrics  *telemetry.Metrics
+	ids      *telemetry.RequestIDs
+	ready    readiness
 
 	listeners listeners
 }
@@ -206,9 +205,6 @@ func (s *Server) rooms() error {
 	s.remind = &reminding{admin: s.admin, reminders: s.admin.Reminders(), now: o.Now, log: o.Log}
 	if s.nonceKey, err = o.KEK.Derive("nonces of DPoP"); err != nil {
 		return fmt.Errorf("derive the key of nonces: %w", err)
-	}
-	if s.searchKey, err = o.KEK.Derive("cursors of searches"); err != nil {
-		return fmt.Errorf("derive the key of searches: %w", err)
 	}
 	decoys, err := o.KEK.Derive("costs of decoys")
 	if err != nil {
@@ -290,7 +286,7 @@ func (s *Server) doors() error {
 		MaxStaleness: o.MaxStaleness, RequireCredential: s.strangersMayAsk(), Observe: s.decided, Now: o.Now, Log: o.Log,
 	})
 	s.authzen = &gateway.AuthZEN{
-		Workspaces: s.state.Workspaces, Candidates: s.state, CursorKey: s.searchKey,
+		Workspaces: s.state.Workspaces, Candidates: s.state, Pages: s.admin,
 		Decisions: s.gateway, APIs: s.state.APIs, Issuer: o.Issuer, Address: address,
 		Failed: func(from netip.Addr) time.Duration {
 			_, wait := failures.Failed("", from, s.o.Now())

@@ -36,7 +36,7 @@ type AuthZEN struct {
 	// For searches.
 	Workspaces func() []*store.Workspace // all there are
 	Candidates Candidates
-	CursorKey  []byte // makes the tokens of pages, which are good on all nodes that have it
+	Pages      Pages
 
 	Issuer  string                           // the public URL, without a slash at its end
 	Address func(*http.Request) netip.Addr   // of who asks
@@ -74,16 +74,22 @@ func (z *AuthZEN) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (z *AuthZEN) serve(w http.ResponseWriter, r *http.Request, several bool) {
-	age := z.Decisions.State.Age()
+// admit returns the client that asks, and how old the state is that it is answered
+// from.
+func (z *AuthZEN) admit(w http.ResponseWriter, r *http.Request) (asking *store.Client, age time.Duration, err error) {
+	age = z.Decisions.State.Age()
 	if age > staleFrom {
 		w.Header().Set("Postern-State-Age", age.Truncate(time.Second).String())
 	}
 	if age > z.Decisions.MaxStaleness {
-		z.refuse(w, r, errStale)
-		return
+		return nil, 0, errStale
 	}
-	asking, err := z.authenticate(r)
+	asking, err = z.authenticate(r)
+	return asking, age, err
+}
+
+func (z *AuthZEN) serve(w http.ResponseWriter, r *http.Request, several bool) {
+	asking, age, err := z.admit(w, r)
 	if err != nil {
 		z.refuse(w, r, err)
 		return
@@ -190,7 +196,7 @@ func (z *AuthZEN) evaluate(ctx context.Context, asking *store.Client, e *evaluat
 		return evaluated{Context: map[string]any{"error": map[string]any{"status": http.StatusBadRequest, "message": e.wrong}}}, nil
 	}
 	api := z.api(asking, e)
-	id, err := z.decide(ctx, api, e, age)
+	id, err := z.decide(ctx, api, e, age, func() (*token.Caller, error) { return z.caller(ctx, api, e) })
 	if err != nil {
 		refusal := AsError(err)
 		if refusal.Status == http.StatusServiceUnavailable {
@@ -227,7 +233,9 @@ func (z *AuthZEN) api(asking *store.Client, e *evaluation) *store.API {
 	return found
 }
 
-func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age time.Duration) (identity, error) {
+// decide answers a question about whom who returns. It is asked only where that
+// matters.
+func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age time.Duration, who func() (*token.Caller, error)) (identity, error) {
 	h := z.Decisions
 	if err := decidable(api, age); err != nil {
 		return identity{}, err
@@ -235,7 +243,7 @@ func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age
 	if !isMethod(e.method) {
 		return identity{}, errBinding
 	}
-	c := call{method: e.method, target: e.path, host: e.host, address: e.address, supposed: e.subjectType != "token"}
+	c := call{method: e.method, target: e.path, host: e.host, address: e.address, supposed: e.searched || e.subjectType != "token", searched: e.searched}
 	if c.host == "" && len(api.Hosts) > 0 {
 		c.host = api.Hosts[0] // who asks chose the API by its name
 	}
@@ -243,7 +251,7 @@ func (z *AuthZEN) decide(ctx context.Context, api *store.API, e *evaluation, age
 	if found.Public {
 		return anonymous(), nil
 	}
-	caller, err := z.caller(ctx, api, e)
+	caller, err := who()
 	if err != nil {
 		return identity{}, err
 	}

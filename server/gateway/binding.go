@@ -55,6 +55,8 @@ type call struct {
 	certificate func() (*x509.Certificate, error)
 	// supposed says that nobody makes this call: it is not counted.
 	supposed bool
+	// searched says that the answer is yes or no: nobody is told who would call.
+	searched bool
 }
 
 // single returns the value of a header that must be there exactly once.

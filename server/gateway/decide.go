@@ -139,6 +139,9 @@ func (h *Handler) decideFor(ctx context.Context, caller *token.Caller, api *stor
 	if err != nil {
 		return identity{}, err
 	}
+	if c.searched {
+		return identity{}, nil
+	}
 	id, err := h.identify(ctx, caller, who, api, ws)
 	if err != nil {
 		return identity{}, err
@@ -245,6 +248,11 @@ func (h *Handler) named(pattern, path, param string) *store.Workspace {
 	if !ok {
 		return nil
 	}
+	return h.workspaceCalled(value)
+}
+
+// workspaceCalled returns the workspace with this name or id.
+func (h *Handler) workspaceCalled(value string) *store.Workspace {
 	byName, byID := h.State.WorkspaceByName(value), h.State.Workspace(store.WorkspaceID(value))
 	switch {
 	case byName == nil:

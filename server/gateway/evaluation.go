@@ -31,6 +31,7 @@ type evaluation struct {
 	body                 string // of a GraphQL call
 	contentType          string
 	wrong                string // why it is no question
+	searched             bool   // it is one of many that a search tries
 }
 
 // evaluations is a request.

@@ -41,6 +41,9 @@ func (h *Handler) decideFields(ctx context.Context, caller *token.Caller, who *p
 			return identity{}, err
 		}
 	}
+	if c.searched {
+		return identity{}, nil
+	}
 	id, err := h.identify(ctx, caller, who, api, ws)
 	if err != nil {
 		return identity{}, err

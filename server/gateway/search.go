@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +20,13 @@ import (
 type Candidates interface {
 	Clients(ctx context.Context, q store.ClientQuery) ([]*store.Client, error)
 	Accounts(ctx context.Context, q store.AccountQuery) ([]*store.Account, error)
+}
+
+// Pages makes the tokens of next pages, which nobody else reads or makes, each good
+// for one question on all nodes for a day.
+type Pages interface {
+	SealCursor(question, after any) (string, error)
+	OpenCursor(cursor string, question, after any) error
 }
 
 // What an answer to a search holds at most, and what it may take: then it ends
@@ -43,7 +48,7 @@ type found struct {
 type searched struct {
 	Results []found `json:"results"`
 	Page    struct {
-		Next  string `json:"next_token"` // empty on the last page
+		Next  string `json:"next_token"` // empty where nothing is left to be tried
 		Count int    `json:"count"`
 	} `json:"page"`
 }
@@ -53,14 +58,10 @@ type searched struct {
 var searches = map[string]string{"subject": "subject.id", "resource": "resource.id", "action": "action.name"} //nolint:gochecknoglobals // a constant
 
 // search answers which subjects, resources or actions a question is answered with
-// yes for: each result is one that an evaluation of it would allow.
+// yes for: each result is one that an evaluation of it would allow. It is no use of
+// a secret or token, and makes none.
 func (z *AuthZEN) search(w http.ResponseWriter, r *http.Request, what string) {
-	age := z.Decisions.State.Age()
-	if age > z.Decisions.MaxStaleness {
-		z.refuse(w, r, errStale)
-		return
-	}
-	asking, err := z.authenticate(r)
+	asking, age, err := z.admit(w, r)
 	if err != nil {
 		z.refuse(w, r, err)
 		return
@@ -76,11 +77,10 @@ func (z *AuthZEN) search(w http.ResponseWriter, r *http.Request, what string) {
 		z.refuse(w, r, err)
 		return
 	}
-	out.Page.Count = len(out.Results)
 	answerJSON(w, http.StatusOK, out)
 }
 
-// query is a search.
+// query is a search, and what of its answer there is.
 type query struct {
 	evaluation
 
@@ -88,14 +88,28 @@ type query struct {
 	api   *store.API
 	age   time.Duration
 	limit int
+	asked asked
 	after cursor
-	seal  func(cursor) string
+
+	until time.Time
+	tried int
+	found []found
+	more  *cursor // nil where all were tried
+}
+
+// asked is what a page's token is bound to: who asks for what.
+type asked struct {
+	What    string
+	Asking  store.ClientID
+	Members map[string]json.RawMessage
 }
 
 // cursor is where the next page goes on.
 type cursor struct {
-	Value string `json:"v,omitempty"` // by which clients are sorted
-	ID    string `json:"i"`           // of the last candidate that was looked at
+	// Value is by what clients are sorted, or the workspace that was tried last for
+	// a resource; empty where all were.
+	Value string `json:"v,omitempty"`
+	ID    string `json:"i"` // of the last candidate that was looked at
 }
 
 // readSearch reads a request. What is searched for is left out of it, and ignored
@@ -109,36 +123,24 @@ func (z *AuthZEN) readSearch(r *http.Request, what string, asking *store.Client)
 	if err != nil {
 		return nil, err
 	}
-	q := &query{evaluation: readEvaluation(members, searches[what]), what: what, limit: searchPage}
+	q := &query{evaluation: readEvaluation(members, searches[what]), what: what, limit: searchPage, found: []found{}}
 	if q.wrong != "" {
 		return nil, errors.New(q.wrong)
 	}
 	if what == "subject" && q.subjectType == "token" {
 		return nil, errors.New("subject.type must be client, account or user: nobody lists tokens")
 	}
-	// A token goes on with the question that it was given for, and with no other.
-	mac := hmac.New(sha256.New, z.CursorKey)
+	q.searched = true
+	q.asked = asked{what, asking.ID, map[string]json.RawMessage{}}
 	for _, name := range []string{"subject", "action", "resource", "context"} {
-		_, _ = mac.Write(append(append([]byte(name), 0), members[name]...))
+		if text, there := members[name]; there {
+			q.asked.Members[name] = text
+		}
 	}
-	_, _ = mac.Write([]byte(what + string(asking.ID)))
-	about := mac.Sum(nil)
-	q.seal = func(c cursor) string {
-		text, _ := json.Marshal(c) // of texts alone
-		return base64.RawURLEncoding.EncodeToString(append(tag(about, text), text...))
-	}
-	return q, q.readPage(members["page"], about)
+	return q, z.readPage(q, members["page"])
 }
 
-const tagSize = 16
-
-func tag(key, text []byte) []byte {
-	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write(text)
-	return mac.Sum(nil)[:tagSize]
-}
-
-func (q *query) readPage(from json.RawMessage, about []byte) error {
+func (z *AuthZEN) readPage(q *query, from json.RawMessage) error {
 	if from == nil {
 		return nil
 	}
@@ -160,12 +162,8 @@ func (q *query) readPage(from json.RawMessage, about []byte) error {
 	if !ok {
 		return errors.New("page.token is no text")
 	}
-	if text == "" {
-		return nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(raw) <= tagSize || !hmac.Equal(raw[:tagSize], tag(about, raw[tagSize:])) || json.Unmarshal(raw[tagSize:], &q.after) != nil {
-		return errors.New("page.token is not one that this search was given")
+	if text != "" && z.Pages.OpenCursor(text, q.asked, &q.after) != nil {
+		return errors.New("page.token is not one that this search was given, or older than a day; start from the first page")
 	}
 	return nil
 }
@@ -177,20 +175,45 @@ func (z *AuthZEN) find(ctx context.Context, q *query) (*searched, error) {
 	if q.subjectType != "token" && !q.api.EvaluateIDs {
 		return nil, errIDs
 	}
+	q.until = z.Decisions.Now().Add(searchTime)
+	var err error
 	switch q.what {
 	case "subject":
-		return z.subjects(ctx, q)
+		err = z.subjects(ctx, q)
 	case "action":
-		return z.actions(ctx, q)
+		err = z.actions(ctx, q)
 	default:
-		return z.resources(ctx, q)
+		err = z.resources(ctx, q)
 	}
+	if err != nil {
+		return nil, err
+	}
+	out := &searched{Results: q.found}
+	out.Page.Count = len(q.found)
+	if q.more != nil {
+		if out.Page.Next, err = z.Pages.SealCursor(q.asked, *q.more); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ends reports whether a page ends before the next candidate, after the one that the
+// cursor is of: it has all that it may have, or its time is over. Every page looks at
+// one at least, so that there is a last one.
+func (z *AuthZEN) ends(q *query, last cursor) bool {
+	if len(q.found) == q.limit || q.tried > 0 && z.Decisions.Now().After(q.until) {
+		q.more = &last
+		return true
+	}
+	q.tried++
+	return false
 }
 
 // allows reports whether an evaluation is answered with yes. Its error is our own
 // trouble.
-func (z *AuthZEN) allows(ctx context.Context, q *query, e *evaluation) (bool, error) {
-	_, err := z.decide(ctx, q.api, e, q.age)
+func (z *AuthZEN) allows(ctx context.Context, q *query, e *evaluation, who func() (*token.Caller, error)) (bool, error) {
+	_, err := z.decide(ctx, q.api, e, q.age, who)
 	if err == nil {
 		return true, nil
 	}
@@ -201,32 +224,30 @@ func (z *AuthZEN) allows(ctx context.Context, q *query, e *evaluation) (bool, er
 }
 
 // subjects walks all clients or accounts in their order.
-func (z *AuthZEN) subjects(ctx context.Context, q *query) (*searched, error) {
-	out, until := &searched{Results: []found{}}, z.Decisions.Now().Add(searchTime)
-	next := q.after
+func (z *AuthZEN) subjects(ctx context.Context, q *query) error {
+	last := q.after
 	for {
-		ids, at, err := z.candidates(ctx, q, next)
+		ids, at, err := z.candidates(ctx, q, last)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i, id := range ids {
+			if z.ends(q, last) {
+				return nil
+			}
 			e := q.evaluation
 			e.subject = id
-			allowed, err := z.allows(ctx, q, &e)
+			allowed, err := z.allows(ctx, q, &e, func() (*token.Caller, error) { return z.caller(ctx, q.api, &e) })
 			if err != nil {
-				return nil, err
+				return err
 			}
-			next = at[i]
 			if allowed {
-				out.Results = append(out.Results, found{Type: q.subjectType, ID: id})
+				q.found = append(q.found, found{Type: q.subjectType, ID: id})
 			}
-			if len(out.Results) == q.limit || z.Decisions.Now().After(until) {
-				out.Page.Next = q.seal(next)
-				return out, nil
-			}
+			last = at[i]
 		}
 		if len(ids) < searchRead {
-			return out, nil
+			return nil
 		}
 	}
 }
@@ -263,13 +284,42 @@ func (z *AuthZEN) candidates(ctx context.Context, q *query, after cursor) (ids [
 	return ids, at, nil
 }
 
-// usual are the methods that are tried beside those that the API's catalogue names
+// usual are the methods that are tried beside those that catalogue and rules name
 // (RFC 9110 section 9.3, RFC 5789).
 var usual = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} //nolint:gochecknoglobals // a constant
 
-// actions tries every method that the API knows, and the usual ones.
-func (z *AuthZEN) actions(ctx context.Context, q *query) (*searched, error) {
-	methods := slices.Clone(usual)
+// subject is who a search for actions or resources is about.
+type subject struct {
+	caller  *token.Caller // nil, with err, where nobody is
+	err     error
+	callers []*policy.Caller // it and those that act for it, as the policy knows them
+}
+
+func (s *subject) who() (*token.Caller, error) { return s.caller, s.err }
+
+// subject finds out who a search is about. Its error is our own trouble: nobody at
+// all may still do what is public.
+func (z *AuthZEN) subject(ctx context.Context, q *query) (*subject, error) {
+	s := &subject{}
+	if s.caller, s.err = z.caller(ctx, q.api, &q.evaluation); s.err != nil {
+		if AsError(s.err).Status == http.StatusServiceUnavailable {
+			return nil, s.err
+		}
+		return s, nil
+	}
+	for _, c := range append([]*token.Caller{s.caller}, s.caller.Actors...) {
+		s.callers = append(s.callers, c.Policy())
+	}
+	return s, nil
+}
+
+// actions tries every method that the API or a rule names, and the usual ones.
+func (z *AuthZEN) actions(ctx context.Context, q *query) error {
+	of, err := z.subject(ctx, q)
+	if err != nil {
+		return err
+	}
+	methods := slices.Concat(usual, z.Decisions.Policy.Methods(of.callers, q.api.Name))
 	for _, e := range slices.Concat(q.api.Endpoints, q.api.Public) {
 		for m := range strings.FieldsSeq(e.Methods) {
 			if m != "*" {
@@ -278,127 +328,190 @@ func (z *AuthZEN) actions(ctx context.Context, q *query) (*searched, error) {
 		}
 	}
 	slices.Sort(methods)
-	out := &searched{Results: []found{}}
+	last := q.after
 	for _, method := range slices.Compact(methods) {
 		if method <= q.after.ID {
 			continue
 		}
+		if z.ends(q, last) {
+			return nil
+		}
 		e := q.evaluation
 		e.method = method
-		allowed, err := z.allows(ctx, q, &e)
+		allowed, err := z.allows(ctx, q, &e, of.who)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !allowed {
-			continue
+		if allowed {
+			q.found = append(q.found, found{Name: method})
 		}
-		if len(out.Results) == q.limit {
-			out.Page.Next = q.seal(cursor{ID: out.Results[q.limit-1].Name})
-			break
-		}
-		out.Results = append(out.Results, found{Name: method})
+		last = cursor{ID: method}
 	}
-	return out, nil
+	return nil
 }
 
-// resources are the endpoints of the API's catalogue that the subject may call in
-// some way, by their patterns: /orders/{id} is one that some value of id opens. An
-// endpoint without parameters is one that an evaluation allows.
-func (z *AuthZEN) resources(ctx context.Context, q *query) (*searched, error) {
-	h, api := z.Decisions, q.api
-	out := &searched{Results: []found{}}
-	var paths []string
-	for _, e := range api.Public {
-		if takes(strings.Fields(e.Methods), q.method) {
-			paths = append(paths, e.Path)
-		}
+// resources are the endpoints of the API's catalogue that the subject may call, by
+// their patterns: /orders/{id} is one that some value of id opens. For each, the
+// policy names a path that should be allowed, and an evaluation of it is.
+func (z *AuthZEN) resources(ctx context.Context, q *query) error {
+	of, err := z.subject(ctx, q)
+	if err != nil {
+		return err
 	}
-	caller, err := z.caller(ctx, api, &q.evaluation)
-	if err != nil && AsError(err).Status == http.StatusServiceUnavailable {
-		return nil, err
+	l := z.look(q, of)
+	if l.public == nil {
+		return nil // the policy has not heard of the API yet
 	}
-	// An address that is not said is one that a list refuses, as in an evaluation.
-	if err == nil && !caller.Client.SCIMOnly && caller.Sender().MayCallFrom(q.address) {
-		for _, ws := range z.decidedIn(caller, api) {
-			paths = append(paths, h.opened(caller, api, ws, q.method)...)
-		}
-	}
-	if q.host != "" && len(api.Hosts) > 0 && !isOneOf(api.Hosts, q.host) {
-		return out, nil
-	}
-	slices.Sort(paths)
-	for _, path := range slices.Compact(paths) {
-		if path <= q.after.ID {
+	last := q.after
+	for _, path := range slices.Sorted(maps.Keys(l.places)) {
+		if path < q.after.ID || path == q.after.ID && q.after.Value == "" {
 			continue
 		}
-		if !strings.ContainsAny(path, "{*") { // one path, of which an evaluation knows all, such as the body that it has
-			e := q.evaluation
-			e.path = path
-			allowed, err := z.allows(ctx, q, &e)
-			if err != nil {
-				return nil, err
+		if z.ends(q, last) {
+			return nil
+		}
+		allowed := false
+		if path != q.after.ID { // else it was looked at by the page before
+			if allowed, err = l.allowed(ctx, l.open(path)); err != nil {
+				return err
 			}
-			if !allowed {
+		}
+		for _, ws := range l.in {
+			if allowed || path == q.after.ID && string(ws.ID) <= q.after.Value {
 				continue
 			}
+			if last.ID == path && last != q.after && z.ends(q, last) {
+				return nil
+			}
+			if allowed, err = l.allowed(ctx, l.inside(ws, path)); err != nil {
+				return err
+			}
+			last = cursor{Value: string(ws.ID), ID: path}
 		}
-		if len(out.Results) == q.limit {
-			out.Page.Next = q.seal(cursor{ID: out.Results[q.limit-1].ID})
-			break
+		if allowed {
+			q.found = append(q.found, found{Type: q.evaluation.api, ID: path})
 		}
-		out.Results = append(out.Results, found{Type: q.evaluation.api, ID: path})
+		last = cursor{ID: path}
 	}
-	return out, nil
+	return nil
+}
+
+// look is one at the endpoints of an API.
+type look struct {
+	z  *AuthZEN
+	q  *query
+	of *subject
+
+	places     map[string][]int    // in the API's list, of those that take the method, by path
+	samples    map[string]struct{} // the paths that are public as a whole
+	in         []*store.Workspace
+	operations []string // that the body of the context has
+	public     *policy.Survey
+	surveys    map[store.WorkspaceID]*policy.Survey
+}
+
+func (z *AuthZEN) look(q *query, of *subject) *look {
+	l := &look{z: z, q: q, of: of, places: map[string][]int{}, samples: map[string]struct{}{}, surveys: map[store.WorkspaceID]*policy.Survey{}}
+	for i := range q.api.Endpoints {
+		if e := &q.api.Endpoints[i]; takes(strings.Fields(e.Methods), q.method) {
+			l.places[e.Path] = append(l.places[e.Path], i)
+		}
+	}
+	for _, e := range q.api.Public {
+		if takes(strings.Fields(e.Methods), q.method) {
+			if _, there := l.places[e.Path]; !there {
+				l.places[e.Path] = nil
+			}
+			l.samples[e.Path] = struct{}{}
+		}
+	}
+	if of.caller != nil {
+		l.in = z.decidedIn(q.api, of)
+	}
+	l.operations, _ = q.operations(call{method: q.method}) // without any, no GraphQL call is allowed
+	l.public = z.Decisions.Policy.Survey(nil, policy.Span{API: q.api.ID})
+	return l
+}
+
+// allowed reports whether an evaluation of one of some paths is answered with yes.
+func (l *look) allowed(ctx context.Context, paths []string) (bool, error) {
+	for _, path := range paths {
+		e := l.q.evaluation
+		e.path = path
+		if allowed, err := l.z.allows(ctx, l.q, &e, l.of.who); allowed || err != nil {
+			return allowed, err
+		}
+	}
+	return false, nil
+}
+
+// open returns paths of a pattern that anybody may call.
+func (l *look) open(pattern string) (paths []string) {
+	if _, whole := l.samples[pattern]; whole {
+		return []string{l.public.Sample(pattern)}
+	}
+	return l.witnesses(l.public, pattern)
+}
+
+// inside returns paths of a pattern that the subject may call in a workspace.
+func (l *look) inside(ws *store.Workspace, pattern string) []string {
+	s := l.surveys[ws.ID]
+	if s == nil {
+		if s = l.z.Decisions.Policy.Survey(l.of.callers, l.span(ws)); s == nil {
+			return nil
+		}
+		l.surveys[ws.ID] = s
+	}
+	return l.witnesses(s, pattern)
+}
+
+func (l *look) witnesses(s *policy.Survey, pattern string) (paths []string) {
+	for _, place := range l.places[pattern] {
+		if path, ok := s.Witness(place, l.q.method, l.operations); ok {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// span is what of an API is decided in a workspace.
+func (l *look) span(ws *store.Workspace) policy.Span {
+	at := policy.Span{API: l.q.api.ID, Workspaces: []store.WorkspaceID{ws.ID}}
+	if param, ok := strings.CutPrefix(l.q.api.WorkspaceFrom, "param:"); ok {
+		at.Param, at.Optional = param, l.of.caller.Workspace != nil
+		for _, value := range []string{ws.Name, string(ws.ID)} {
+			if called := l.z.Decisions.workspaceCalled(value); called != nil && called.ID == ws.ID {
+				at.Values = append(at.Values, value)
+			}
+		}
+	}
+	return at
 }
 
 func takes(methods []string, method string) bool {
 	return slices.Contains(methods, "*") || slices.Contains(methods, method)
 }
 
-// decidedIn returns the workspaces that calls of a caller can be decided in, as
-// workspace finds one of them for a call.
-func (z *AuthZEN) decidedIn(caller *token.Caller, api *store.API) []*store.Workspace {
+// decidedIn returns the workspaces that calls of a subject can be decided in, as
+// Handler.workspace finds one of them for a call, by their ids: those of which the
+// policy allows something to it, and to each that acts for it.
+func (z *AuthZEN) decidedIn(api *store.API, of *subject) []*store.Workspace {
 	var in []*store.Workspace
 	switch _, param := strings.CutPrefix(api.WorkspaceFrom, "param:"); {
-	case caller.Workspace != nil:
-		in = []*store.Workspace{caller.Workspace}
+	case of.caller.Workspace != nil:
+		in = []*store.Workspace{of.caller.Workspace}
 	case param:
 		in = slices.Clone(z.Workspaces())
 	default:
 		in = []*store.Workspace{z.Decisions.State.Workspace(api.Workspace)}
 	}
-	return slices.DeleteFunc(in, func(ws *store.Workspace) bool { return ws == nil || !ws.APIAccess || !api.OpenTo(ws.ID) })
-}
-
-// opened returns the patterns of the endpoints that a caller, and whoever acts for
-// it, may call in a workspace by a method.
-func (h *Handler) opened(caller *token.Caller, api *store.API, ws *store.Workspace, method string) []string {
-	at := policy.Span{API: api.ID, Workspaces: []store.WorkspaceID{ws.ID}}
-	if param, ok := strings.CutPrefix(api.WorkspaceFrom, "param:"); ok {
-		at.Param, at.Values, at.Optional = param, []string{ws.Name, string(ws.ID)}, caller.Workspace != nil
-	}
-	var tags []string
-	if share := api.ShareOf(ws.ID); share != nil && ws.ID != api.Workspace {
-		tags = share.Tags
-	}
-	places := map[int]int{}
-	callers := append([]*token.Caller{caller}, caller.Actors...)
-	for _, c := range callers {
-		if of := c.Client.Workspace; of != "" && of != ws.ID {
-			return nil
+	in = slices.DeleteFunc(in, func(ws *store.Workspace) bool {
+		if ws == nil || !ws.APIAccess || !api.OpenTo(ws.ID) {
+			return true
 		}
-		for _, each := range h.Policy.Callable(c.Policy(), at) {
-			if takes(each.Methods, method) {
-				places[each.Place]++
-			}
-		}
-	}
-	var paths []string
-	for place, times := range places {
-		e := &api.Endpoints[place]
-		if times == len(callers) && (len(tags) == 0 || slices.ContainsFunc(e.Tags, func(t string) bool { return slices.Contains(tags, t) })) {
-			paths = append(paths, e.Path)
-		}
-	}
-	return paths
+		return slices.ContainsFunc(of.caller.Actors, func(c *token.Caller) bool { return c.Client.Workspace != "" && c.Client.Workspace != ws.ID }) ||
+			slices.ContainsFunc(of.callers, func(c *policy.Caller) bool { return !z.Decisions.Policy.Reaches(c, ws.ID, api.Name) })
+	})
+	slices.SortFunc(in, func(a, b *store.Workspace) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return in
 }
