@@ -39,7 +39,7 @@ func mayAll(e *policy.Engine, callers []*policy.Caller, a *store.API, method, pa
 
 // There is a witness of an endpoint if, and only if, there is a path of it by which
 // all callers may do all that is asked; and the witness is one.
-func TestDP11WitnessIsAllowed(t *testing.T) {
+func TestWitnessIsAllowed(t *testing.T) {
 	all := paths(4)
 	there, none := map[int]int{}, map[int]int{}
 	for seed := range uint64(60) {
