@@ -37,7 +37,7 @@ run: ## start the server on the embedded store; ARGS=… for its flags
 	go run ./cmd/postern serve $(ARGS)
 
 test: with-mongo ## every test, fetching what they need
-	$(WITH_MONGO) go test $(TESTFLAGS) ./...
+	$(WITH_MONGO) go test -timeout 20m $(TESTFLAGS) ./...
 
 test-go: ## the tests that need no downloads, on SQLite
 	go test $(TESTFLAGS) $$(go list ./... | grep -vE '^postern/($(subst $() ,|,$(NEEDS_DOWNLOADS:./%/...=%)))(/|$$)')
