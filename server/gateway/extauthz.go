@@ -43,6 +43,7 @@ func NewExtAuthz(h *Handler, config *tls.Config, options ...grpc.ServerOption) *
 		options = append(options, grpc.Creds(grpctls.NewTLS(config)))
 	}
 	s := grpc.NewServer(append(options,
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxRecvMsgSize(maxBody+maxAttributes), grpc.ConnectionTimeout(5*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -50,6 +51,10 @@ func NewExtAuthz(h *Handler, config *tls.Config, options ...grpc.ServerOption) *
 	authv3.RegisterAuthorizationServer(s, &ExtAuthz{Decisions: h})
 	return s
 }
+
+// streamWorkers are goroutines whose stacks have grown already: one that is made
+// for each question grows a stack of its own. Above these it is made all the same.
+const streamWorkers = 32
 
 // maxAttributes is what a question may have beside a body, in bytes: the headers
 // of the call.
@@ -166,15 +171,19 @@ var identityNames = [...]string{"x-auth-subject", "x-auth-client", "x-auth-works
 // allowance tells Envoy who calls: the headers take the place of the client's.
 func allowance(id *identity) *authv3.CheckResponse {
 	values := id.spelled()
+	var all [len(identityNames) + 1]struct { // in one piece of memory
+		option corev3.HeaderValueOption
+		header corev3.HeaderValue
+	}
 	ok := &authv3.OkHttpResponse{
-		Headers:         make([]*corev3.HeaderValueOption, 0, len(identityNames)+1),
+		Headers:         make([]*corev3.HeaderValueOption, 0, len(all)),
 		HeadersToRemove: []string{"x-auth-token", "x-postern-gateway"},
 	}
 	set := func(name, value string) {
-		ok.Headers = append(ok.Headers, &corev3.HeaderValueOption{
-			Header:       &corev3.HeaderValue{Key: name, Value: value},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		})
+		h := &all[len(ok.Headers)]
+		h.header.Key, h.header.Value = name, value
+		h.option.Header, h.option.AppendAction = &h.header, corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
+		ok.Headers = append(ok.Headers, &h.option)
 	}
 	for i, name := range identityNames {
 		set(name, values[i])
