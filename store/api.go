@@ -1,5 +1,10 @@
 package store
 
+import (
+	"slices"
+	"strings"
+)
+
 // PosternAPI is the name of Postern's own API.
 const PosternAPI = "postern"
 
@@ -74,6 +79,11 @@ type Endpoint struct {
 	Summary string   `json:"summary,omitempty"`
 	Tags    []string `json:"tags,omitempty"`
 	GraphQL bool     `json:"graphql,omitempty"`
+}
+
+// Takes reports whether the endpoint is called by a method.
+func (e *Endpoint) Takes(method string) bool {
+	return e.Methods == "*" || slices.Contains(strings.Fields(e.Methods), method)
 }
 
 // OpenTo reports whether a workspace has a part in the API: it owns it, or the

@@ -228,7 +228,7 @@ func checkEndpoints(f *faults, place string, in []store.Endpoint, fold bool) []s
 		if err := policy.CheckMethods(e.Methods); err != nil {
 			f.add(at+".methods", "%v", err)
 		}
-		switch posts := e.Methods == "*" || slices.Contains(strings.Fields(e.Methods), "POST"); {
+		switch posts := e.Takes("POST"); {
 		case e.GraphQL && place == "public":
 			f.add(at+".graphql", "a public endpoint is let through unread; leave this out, or list it among the endpoints")
 		case e.GraphQL && !posts:

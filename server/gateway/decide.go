@@ -270,7 +270,7 @@ func (h *Handler) workspaceCalled(value string) *store.Workspace {
 func tagged(api *store.API, method, pattern string, tags []string) bool {
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
-		if e.Path == pattern && (e.Methods == "*" || slices.Contains(strings.Fields(e.Methods), method)) {
+		if e.Path == pattern && e.Takes(method) {
 			return slices.ContainsFunc(e.Tags, func(t string) bool { return slices.Contains(tags, t) })
 		}
 	}

@@ -83,7 +83,6 @@ func (z *AuthZEN) search(w http.ResponseWriter, r *http.Request, what string) {
 type query struct {
 	evaluation
 
-	what  string
 	api   *store.API
 	age   time.Duration
 	limit int
@@ -122,7 +121,7 @@ func (z *AuthZEN) readSearch(r *http.Request, what string, asking *store.Client)
 	if err != nil {
 		return nil, err
 	}
-	q := &query{evaluation: readEvaluation(members, searches[what]), what: what, limit: searchPage, found: []found{}}
+	q := &query{evaluation: readEvaluation(members, searches[what]), limit: searchPage, found: []found{}}
 	if q.wrong != "" {
 		return nil, errors.New(q.wrong)
 	}
@@ -176,7 +175,7 @@ func (z *AuthZEN) find(ctx context.Context, q *query) (*searched, error) {
 	}
 	q.until = z.Decisions.Now().Add(searchTime)
 	var err error
-	switch q.what {
+	switch q.asked.What {
 	case "subject":
 		err = z.subjects(ctx, q)
 	case "action":

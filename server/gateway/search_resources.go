@@ -74,12 +74,12 @@ type look struct {
 func (z *AuthZEN) look(q *query, of *subject) *look {
 	l := &look{z: z, q: q, of: of, places: map[string][]int{}, samples: map[string]struct{}{}, surveys: map[store.WorkspaceID]*policy.Survey{}}
 	for i := range q.api.Endpoints {
-		if e := &q.api.Endpoints[i]; takes(strings.Fields(e.Methods), q.method) {
+		if e := &q.api.Endpoints[i]; e.Takes(q.method) {
 			l.places[e.Path] = append(l.places[e.Path], i)
 		}
 	}
 	for _, e := range q.api.Public {
-		if takes(strings.Fields(e.Methods), q.method) {
+		if e.Takes(q.method) {
 			if _, there := l.places[e.Path]; !there {
 				l.places[e.Path] = nil
 			}
@@ -147,10 +147,6 @@ func (l *look) span(ws *store.Workspace) policy.Span {
 		}
 	}
 	return at
-}
-
-func takes(methods []string, method string) bool {
-	return slices.Contains(methods, "*") || slices.Contains(methods, method)
 }
 
 // decidedIn returns the workspaces that calls of a subject can be decided in, as
