@@ -338,7 +338,20 @@ func TestWorkloadEnds(t *testing.T) {
 	f, use := newForeign(t)
 	n := start(t, use)
 	client := string(n.Example.Client.ID)
-	n.want(t, 201, "POST", "/clients/"+client+"/secrets", map[string]any{"trust": map[string]any{"issuer": f.URL, "subject": pod}, "keep": true, "expires_in": "2h"})
+	var rule struct {
+		ID     string `json:"secret_id"`
+		Client struct {
+			Secrets []struct {
+				ID        string
+				ExpiresAt time.Time `json:"expires_at"`
+			}
+		}
+	}
+	made := n.want(t, 201, "POST", "/clients/"+client+"/secrets", map[string]any{"trust": map[string]any{"issuer": f.URL, "subject": pod}, "keep": true, "expires_in": "2h"})
+	if err := json.Unmarshal([]byte(made.body), &rule); err != nil || rule.Client.Secrets[0].ID != rule.ID {
+		t.Fatalf("%v: %s", err, made.body)
+	}
+	ends := rule.Client.Secrets[0].ExpiresAt.Unix()
 	jwt := f.make(f.ofPod(n.clock.now(), nil))
 	n.clock.advance(59 * time.Minute)
 	if got := n.tokenOf(t, client, jwt); got.status != 200 {
@@ -349,8 +362,8 @@ func TestWorkloadEnds(t *testing.T) {
 		t.Errorf("when it ended: got %d", got.status)
 	}
 	n.clock.advance(30 * time.Minute)
-	if got := n.tokenOf(t, client, f.make(f.ofPod(n.clock.now(), nil))); got.json(t)["expires_in"] != 1800.0 {
-		t.Errorf("half an hour before the rule ends, a token lives for %v", got.json(t)["expires_in"])
+	if token := claims(t, textOf(t, n.tokenOf(t, client, f.make(f.ofPod(n.clock.now(), nil))))); token["exp"] != float64(ends) {
+		t.Errorf("half an hour before the rule ends at %d, a token lives until %v", ends, token["exp"])
 	}
 	n.clock.advance(30 * time.Minute)
 	jwt = f.make(f.ofPod(n.clock.now(), nil))
