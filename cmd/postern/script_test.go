@@ -3,11 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +19,8 @@ import (
 
 	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"postern/store/mongo/mongotest"
 )
 
 func TestMain(m *testing.M) {
@@ -162,10 +164,9 @@ func watch(r io.Reader, ready chan<- readyLine) {
 }
 
 func freeAddress(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := mongotest.FreeAddress(context.Background()) // ts has none
 	ts.Check(err)
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // stopStory is "stop [KILL]": it ends the server, by SIGTERM and in order unless

@@ -30,6 +30,7 @@ import (
 	"postern/server/gateway/gatewaytest"
 	"postern/server/gateway/shipped"
 	"postern/store"
+	"postern/store/mongo/mongotest"
 )
 
 // seen is a request that reached the upstream.
@@ -220,12 +221,11 @@ func number(said string) string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := mongotest.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // locked is what a program says, while it is read.

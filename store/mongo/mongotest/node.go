@@ -56,6 +56,13 @@ func newNode(ctx context.Context, s starter, bin, dir string) (*Node, error) {
 	}
 }
 
+// FreeAddress returns an address of this machine that nobody listens at, for a
+// program that a test starts, and starts again.
+func FreeAddress(ctx context.Context) (string, error) {
+	port, err := freePort(ctx)
+	return host(port), err
+}
+
 // freePort finds one below the range from which the kernel takes the ports of
 // outgoing connections: a node that restarts needs its own port back.
 func freePort(ctx context.Context) (int, error) {
